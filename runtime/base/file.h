@@ -34,6 +34,14 @@ sx_status sx_source_read(const sx_source *source, uint64_t offset, void *destina
 // Writes `size` bytes to `path` by way of a temporary file in the same folder, fsync and rename, so that readers see
 // the old file or the whole new one.
 sx_status sx_file_write_atomic(const char *path, const void *data, size_t size, sx_error *error);
+
+// The same in pieces, for files too large to hold in memory. Commit and abort free the writer; abort(NULL) is allowed.
+typedef struct sx_file_writer sx_file_writer;
+sx_status sx_file_writer_open(const char *path, sx_file_writer **out, sx_error *error);
+sx_status sx_file_writer_write(sx_file_writer *writer, const void *data, size_t size, sx_error *error);
+sx_status sx_file_writer_commit(sx_file_writer *writer, sx_error *error); // on failure nothing is left behind
+void sx_file_writer_abort(sx_file_writer *writer);
+
 // Creates a folder and its parents (mode 0700); fine if it exists.
 sx_status sx_make_folders(const char *path, sx_error *error);
 
