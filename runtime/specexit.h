@@ -30,6 +30,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "text/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -132,13 +133,6 @@ typedef struct sx_engine_info {
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info);
 
 // ---- Text ----------------------------------------------------------------------------------------------------------
-
-typedef enum sx_role { SX_ROLE_SYSTEM = 0, SX_ROLE_USER, SX_ROLE_ASSISTANT } sx_role;
-typedef struct sx_message {
-    sx_role role;
-    const char *content;  // without the thinking
-    const char *thinking; // of an assistant; NULL: none or not kept
-} sx_message;
 
 // Writes the rendered prompt into a new string, freed with sx_free.
 sx_status sx_engine_render(const sx_engine *engine, const sx_message *messages, uint32_t count, bool no_thinking,
@@ -350,8 +344,8 @@ sx_status sx_session_logits(sx_session *session, const uint32_t *tokens, uint32_
 // A line for every key and tensor of a model file. Needs no device.
 sx_status sx_describe_file(const char *path, void (*line)(void *user, const char *text), void *user, sx_error *error);
 
-// Names of the chat templates, NULL-terminated.
-const char *const *sx_template_names(void);
+// Names of the chat templates, separated by ", ".
+const char *sx_template_names(void);
 
 // "signals", "answer-now", ...; constant strings.
 const char *sx_exit_reason_name(sx_exit_reason reason);

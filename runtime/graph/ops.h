@@ -10,6 +10,7 @@
 #define SX_GRAPH_OPS_H
 
 #include "gpu/gpu.h"
+#include "model/hparams.h"
 #include "shared.h"
 
 #include <stdbool.h>
@@ -74,12 +75,12 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
 
 // Splits qkv, normalises q and k heads where norms are given, rotates them to the row's position, stores k and v as f16
 // in the row's slot and leaves q in float32.                                            shaders/attention_prepare.comp
-typedef enum sx_rope_style { SX_ROPE_NEOX = 0, SX_ROPE_ADJACENT = 1 } sx_rope_style;
 typedef struct sx_attention_shape {
     uint32_t heads, kv_heads, head_dim; // head_dim even, <= 256
     uint32_t rope_dims;                 // <= head_dim; the rest is not rotated
-    sx_rope_style rope_style;
-    float rope_magnitude; // factor on cos and sin (YaRN); 1 otherwise
+    sx_rope_layout rope_layout;
+    float rope_factor;  // on cos and sin (YaRN); 1 otherwise
+    bool norm_after_rope; // q and k norms behind the rotation (hunyuan), else before it
     float eps;            // of the q and k norms
     float scale;          // on the scores, usually 1 / sqrt(head_dim)
     uint32_t window;      // sliding window in tokens; 0: full attention
@@ -114,7 +115,6 @@ typedef struct sx_attention_args {
 void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args);
 
 // out[r, i] = act(gate_up[r, i]) * gate_up[r, n + i]                                       shaders/gated_unit.comp
-typedef enum sx_activation { SX_ACTIVATION_SILU = 0, SX_ACTIVATION_GELU_TANH = 1 } sx_activation;
 void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out);
 

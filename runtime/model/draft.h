@@ -19,9 +19,9 @@ typedef enum sx_draft_layout {
 
 // Bits, and rows of `signals` in this order.
 typedef enum sx_signal {
-    SX_SIGNAL_CONFIDENCE = 1, // sigmoid
-    SX_SIGNAL_PROGRESS = 2,   // sigmoid
-    SX_SIGNAL_REMAIN = 4      // exp, tokens
+    SX_DRAFT_SIGNAL_CONFIDENCE = 1, // sigmoid
+    SX_DRAFT_SIGNAL_PROGRESS = 2,   // sigmoid
+    SX_DRAFT_SIGNAL_REMAIN = 4      // exp, tokens
 } sx_signal;
 
 // Settings of the exit that a file may carry; NAN and NULL where it says nothing.

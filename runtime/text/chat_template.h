@@ -8,6 +8,7 @@
 #define SX_TEXT_CHAT_TEMPLATE_H
 
 #include "base/status.h"
+#include "text/message.h"
 #include "text/tokenizer.h"
 
 #include <stdbool.h>
@@ -53,17 +54,8 @@ const char *sx_template_names(void);
 // `forced` (NULL or "" or "auto": none) first, else the file's text; SX_ERROR_UNSUPPORTED with the list of names.
 sx_status sx_template_choose(const char *forced, const char *text, size_t length, sx_template_id *id, sx_error *error);
 
-typedef enum sx_role { SX_ROLE_SYSTEM = 0, SX_ROLE_USER, SX_ROLE_ASSISTANT, SX_ROLE_TOOL } sx_role;
-
 // "system", "user", "assistant" (also "model"), "tool"; false when the name is none of them.
 bool sx_role_by_name(const char *name, sx_role *role);
-
-// One turn. Texts are borrowed, zero-terminated UTF-8; broken UTF-8 passes through.
-typedef struct sx_message {
-    sx_role role;
-    const char *content;   // NULL = ""
-    const char *reasoning; // an assistant's thinking without markers; NULL: none, or still inside `content`
-} sx_message;
 
 typedef struct sx_template_options {
     bool no_generation_prompt; // do not open the assistant's turn
