@@ -40,7 +40,7 @@ typedef struct sx_format_info {
     uint32_t block_bytes;  // bytes of a block in the file
     uint32_t group;        // weights in a tile group (0 for formats that are never tiled)
     uint32_t group_words;  // 32-bit words in a tile group
-    uint32_t group_blocks; // file blocks in a tile group: 1 or 2 (32 for F32, F16, BF16 means nothing: see below)
+    uint32_t group_blocks; // file blocks in a tile group: 1 or 2
 } sx_format_info;
 
 // `format` below SX_FORMAT_ALL.
