@@ -68,10 +68,12 @@ typedef struct sx_gpu_info {
     uint32_t features;        // SX_GPU_FEATURE_*
     uint32_t subgroup_size;   // lanes; 1 where unknown
     uint64_t memory_total;    // bytes of device-local memory; 0 where unknown
-    uint64_t memory_budget;   // bytes this process may expect to get now; 0 where the driver does not say
+    uint64_t memory_budget;   // bytes this process can still expect to get; 0 where the driver does not say
     uint64_t max_binding_size; // bytes of one bound range
     uint64_t max_buffer_size;  // bytes of one buffer
     bool unified_memory;      // host and device share the memory
+    bool validation;          // the validation layer was asked for and is loaded (an open device only)
+    uint32_t spirv_version;   // newest SPIR-V it takes, as in the second word of a module; 0 on WebGPU
     uint64_t identity;        // hash of device, driver and their versions: key for caches of measurements
 } sx_gpu_info;
 
@@ -92,7 +94,7 @@ typedef struct sx_gpu_desc {
 sx_status sx_gpu_open(const sx_gpu_desc *desc, sx_gpu **out, sx_error *error);
 void sx_gpu_close(sx_gpu *gpu); // waits for the device; NULL is allowed. Buffers and tapes must be gone.
 const sx_gpu_info *sx_gpu_get_info(const sx_gpu *gpu);
-// The budget as it is now (the driver's figure less what others took), 0 where unknown.
+// The budget as it is now: the driver's figure for this process less what it has taken already; 0 where unknown.
 uint64_t sx_gpu_memory_budget(sx_gpu *gpu);
 // Messages of the validation layer so far, 0 where it is not loaded.
 uint32_t sx_gpu_validation_messages(const sx_gpu *gpu);
@@ -162,6 +164,9 @@ sx_status sx_gpu_tape_copy(sx_gpu_tape *tape, sx_gpu_buffer *source, uint64_t so
                            sx_gpu_buffer *destination, uint64_t destination_offset, uint64_t size);
 // Ends recording. After an error the tape can only be destroyed.
 sx_status sx_gpu_tape_finish(sx_gpu_tape *tape, sx_error *error);
+// The kernels dispatched so far, each once: what to give to sx_gpu_warm before the tape is finished. Writes at most
+// `capacity` of them and returns how many there are.
+uint32_t sx_gpu_tape_kernels(const sx_gpu_tape *tape, sx_kernel *kernels, uint32_t capacity);
 // Waits until no submit of it is running; NULL is allowed.
 void sx_gpu_tape_destroy(sx_gpu *gpu, sx_gpu_tape *tape);
 
