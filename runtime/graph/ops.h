@@ -118,11 +118,11 @@ void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const 
 void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out);
 
-// out[r, out_offset + i] = x[source(r), i] for i < n; source(r) = batch.source[r], or r when batch is absent.
+// out[r, out_offset + i] = x[source(r), x_offset + i] for i < n; source(r) = batch.source[r], or r when batch is absent.
 //                                                                                         shaders/gather_rows.comp
 typedef struct sx_gather_args {
     sx_gpu_binding x;
-    uint32_t x_stride, n;
+    uint32_t x_stride, x_offset, n;
     sx_gpu_binding batch; // optional
     sx_gpu_binding out;
     uint32_t out_stride, out_offset;

@@ -1,0 +1,27 @@
+// The keys and values of one sequence: every layer's, in a few large buffers ("banks") of whole layers.
+#ifndef SX_GRAPH_KV_H
+#define SX_GRAPH_KV_H
+
+#include "graph/ops.h"
+
+enum { SX_KV_MAX_BANKS = 64 };
+
+typedef struct sx_kv {
+    uint32_t layers, slots;
+    uint64_t layer_bytes; // stride of a layer within its bank, a multiple of 256
+    uint32_t bank_layers; // layers in every bank but the last
+    uint32_t bank_count;
+    sx_gpu_buffer *bank[SX_KV_MAX_BANKS];
+} sx_kv;
+
+// `slots`: positions, plus the scratch slots of a tree. Layers share head shapes.
+uint64_t sx_kv_bytes(uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t head_dim);
+sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t head_dim,
+                       const char *label, sx_kv *out, sx_error *error);
+void sx_kv_destroy(sx_gpu *gpu, sx_kv *kv); // a zeroed struct is allowed
+sx_gpu_binding sx_kv_layer(const sx_kv *kv, uint32_t layer);
+// One kv_move per bank.
+void sx_kv_move(const sx_ops *ops, sx_gpu_tape *tape, const sx_kv *kv, const sx_attention_shape *shape,
+                sx_gpu_binding state);
+
+#endif

@@ -1,0 +1,193 @@
+#include "graph/layer.h"
+
+#include <string.h>
+
+static void grow(uint32_t *value, uint32_t candidate)
+{
+    if (*value < candidate) *value = candidate;
+}
+
+void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits)
+{
+    const sx_attention_shape *shape = &layer->shape;
+    grow(&size->hidden, layer->hidden);
+    grow(&size->ffn, layer->ffn);
+    grow(&size->q, shape->heads * shape->head_dim);
+    grow(&size->qkv, (shape->heads + 2 * shape->kv_heads) * shape->head_dim);
+    const uint64_t partial = sx_attention_scratch_size(shape, SX_MAX_ROWS, splits);
+    if (size->partial < partial) size->partial = partial;
+}
+
+// The buffers of a scratch with their sizes: one list for counting, creating and destroying.
+typedef struct scratch_part {
+    sx_gpu_buffer **buffer;
+    uint64_t bytes;
+    const char *label;
+} scratch_part;
+
+enum { SCRATCH_PARTS = 10 };
+
+static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, scratch_part parts[SCRATCH_PARTS])
+{
+    const uint64_t row = SX_MAX_ROWS * sizeof(float);
+    const scratch_part list[SCRATCH_PARTS] = {
+        {&scratch->hidden, row * size->hidden, "hidden"},
+        {&scratch->middle, row * size->hidden, "middle"},
+        {&scratch->normed, row * size->hidden * 2, "normed"},
+        {&scratch->projected, row * size->hidden, "projected"},
+        {&scratch->qkv, row * size->qkv, "qkv"},
+        {&scratch->q, row * size->q, "q"},
+        {&scratch->attended, row * size->q, "attended"},
+        {&scratch->partial, size->partial, "attention partials"},
+        {&scratch->gate_up, row * size->ffn * 2, "gate and up"},
+        {&scratch->unit, row * size->ffn, "gated unit"},
+    };
+    memcpy(parts, list, sizeof list);
+}
+
+uint64_t sx_scratch_bytes(const sx_scratch_size *size)
+{
+    sx_scratch scratch;
+    scratch_part parts[SCRATCH_PARTS];
+    list_parts(&scratch, size, parts);
+    uint64_t bytes = 0;
+    for (int i = 0; i < SCRATCH_PARTS; i++)
+        bytes += parts[i].bytes;
+    return bytes;
+}
+
+sx_status sx_scratch_create(sx_gpu *gpu, const sx_scratch_size *size, sx_scratch *out, sx_error *error)
+{
+    memset(out, 0, sizeof *out);
+    scratch_part parts[SCRATCH_PARTS];
+    list_parts(out, size, parts);
+    for (int i = 0; i < SCRATCH_PARTS; i++) {
+        const sx_status status =
+            sx_gpu_buffer_create(gpu, parts[i].bytes, SX_GPU_STORAGE, parts[i].label, parts[i].buffer, error);
+        if (status != SX_OK) {
+            sx_scratch_destroy(gpu, out);
+            return status;
+        }
+        out->bytes += parts[i].bytes;
+    }
+    return SX_OK;
+}
+
+void sx_scratch_destroy(sx_gpu *gpu, sx_scratch *scratch)
+{
+    scratch_part parts[SCRATCH_PARTS];
+    list_parts(scratch, &(sx_scratch_size){0}, parts);
+    for (int i = 0; i < SCRATCH_PARTS; i++)
+        sx_gpu_buffer_destroy(gpu, *parts[i].buffer);
+    memset(scratch, 0, sizeof *scratch);
+}
+
+static void project_qkv(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding x, uint32_t x_stride)
+{
+    const uint32_t stride = (layer->shape.heads + 2 * layer->shape.kv_heads) * layer->shape.head_dim;
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < layer->qkv_count; i++) {
+        sx_op_linear(pass->ops, pass->tape, pass->rows,
+                     &(sx_linear_args){.weight = &layer->qkv[i],
+                                       .x = x,
+                                       .x_stride = x_stride,
+                                       .bias = layer->qkv_bias[i],
+                                       .out = sx_whole(pass->scratch->qkv),
+                                       .out_stride = stride,
+                                       .out_offset = offset});
+        offset += layer->qkv[i].rows;
+    }
+}
+
+// out = residual + weight x, with the norm behind the projection where the architecture has one.
+static void project_back(const sx_pass *pass, const sx_layer *layer, const sx_matrix *weight, sx_gpu_binding bias,
+                         sx_gpu_binding x, uint32_t x_stride, sx_gpu_binding post_norm, sx_gpu_binding residual,
+                         sx_gpu_binding out)
+{
+    const uint32_t hidden = layer->hidden;
+    sx_linear_args linear = {.weight = weight, .x = x, .x_stride = x_stride, .bias = bias, .out_stride = hidden};
+    if (!post_norm.size) {
+        linear.residual = residual;
+        linear.residual_stride = hidden;
+        linear.out = out;
+        sx_op_linear(pass->ops, pass->tape, pass->rows, &linear);
+        return;
+    }
+    linear.out = sx_whole(pass->scratch->projected);
+    sx_op_linear(pass->ops, pass->tape, pass->rows, &linear);
+    sx_op_rms_norm(pass->ops, pass->tape, pass->rows,
+                   &(sx_norm_args){.x = linear.out,
+                                   .x_stride = hidden,
+                                   .weight = post_norm,
+                                   .n = hidden,
+                                   .eps = layer->eps,
+                                   .residual = residual,
+                                   .out = out,
+                                   .out_stride = hidden});
+}
+
+static void norm_hidden(const sx_pass *pass, const sx_layer *layer, sx_gpu_buffer *x, sx_gpu_binding weight)
+{
+    sx_op_rms_norm(pass->ops, pass->tape, pass->rows,
+                   &(sx_norm_args){.x = sx_whole(x),
+                                   .x_stride = layer->hidden,
+                                   .weight = weight,
+                                   .n = layer->hidden,
+                                   .eps = layer->eps,
+                                   .out = sx_whole(pass->scratch->normed),
+                                   .out_stride = layer->hidden});
+}
+
+static void feed_forward(const sx_pass *pass, const sx_layer *layer)
+{
+    const sx_scratch *scratch = pass->scratch;
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < layer->gate_up_count; i++) {
+        sx_op_linear(pass->ops, pass->tape, pass->rows,
+                     &(sx_linear_args){.weight = &layer->gate_up[i],
+                                       .x = sx_whole(scratch->normed),
+                                       .x_stride = layer->hidden,
+                                       .out = sx_whole(scratch->gate_up),
+                                       .out_stride = 2 * layer->ffn,
+                                       .out_offset = offset});
+        offset += layer->gate_up[i].rows;
+    }
+    sx_op_gated_unit(pass->ops, pass->tape, pass->rows, layer->activation, sx_whole(scratch->gate_up), layer->ffn,
+                     sx_whole(scratch->unit));
+    project_back(pass, layer, &layer->down, (sx_gpu_binding){0}, sx_whole(scratch->unit), layer->ffn,
+                 layer->post_ffn_norm, sx_whole(scratch->middle), sx_whole(scratch->hidden));
+}
+
+void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding inv_freq, sx_gpu_binding kv,
+                      sx_gpu_binding attention_input, uint32_t input_stride, sx_gpu_binding residual)
+{
+    const sx_scratch *scratch = pass->scratch;
+    const sx_attention_shape *shape = &layer->shape;
+    if (!attention_input.size) {
+        norm_hidden(pass, layer, scratch->hidden, layer->attention_norm);
+        attention_input = sx_whole(scratch->normed);
+        input_stride = layer->hidden;
+        residual = sx_whole(scratch->hidden);
+    }
+    project_qkv(pass, layer, attention_input, input_stride);
+    sx_op_attention_prepare(pass->ops, pass->tape, pass->rows,
+                            &(sx_attention_prepare_args){.shape = shape,
+                                                         .qkv = sx_whole(scratch->qkv),
+                                                         .qk_norm = layer->qk_norm,
+                                                         .inv_freq = inv_freq,
+                                                         .batch = pass->batch,
+                                                         .q = sx_whole(scratch->q),
+                                                         .kv = kv});
+    sx_op_attention(pass->ops, pass->tape, pass->rows,
+                    &(sx_attention_args){.shape = shape,
+                                         .q = sx_whole(scratch->q),
+                                         .kv = kv,
+                                         .batch = pass->batch,
+                                         .splits = pass->splits,
+                                         .scratch = sx_whole(scratch->partial),
+                                         .out = sx_whole(scratch->attended)});
+    project_back(pass, layer, &layer->o, layer->o_bias, sx_whole(scratch->attended), shape->heads * shape->head_dim,
+                 layer->post_attention_norm, residual, sx_whole(scratch->middle));
+    norm_hidden(pass, layer, scratch->middle, layer->ffn_norm);
+    feed_forward(pass, layer);
+}
