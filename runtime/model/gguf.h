@@ -83,4 +83,7 @@ sx_gguf_string sx_gguf_string_at(const sx_gguf_value *value, uint64_t index); //
 int64_t sx_gguf_integer_at(const sx_gguf_value *value, uint64_t index);       // integer types and BOOL; U64 wraps
 double sx_gguf_number_at(const sx_gguf_value *value, uint64_t index);         // any number
 
+// For messages: unprintable bytes become '?', long names are cut. Returns `buffer`.
+const char *sx_gguf_printable(sx_gguf_string text, char buffer[80]);
+
 #endif

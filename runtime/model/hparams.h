@@ -59,8 +59,8 @@ typedef struct sx_hparams {
 
 // Reads and checks everything; *out is left alone on failure. An unknown architecture is refused with the list of those
 // known. The rope_freqs tensor of llama files is read here (hence the files, not the metadata only).
-struct sx_model_files;
-sx_status sx_hparams_read(const struct sx_model_files *files, sx_hparams *out, sx_error *error);
+typedef struct sx_model_files sx_model_files; // model_files.h
+sx_status sx_hparams_read(const sx_model_files *files, sx_hparams *out, sx_error *error);
 
 static inline uint32_t sx_layer_window(const sx_hparams *hparams, uint32_t layer)
 {
