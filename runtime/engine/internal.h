@@ -1,0 +1,75 @@
+// What the files of runtime/engine share. Front ends see specexit.h alone.
+#ifndef SX_ENGINE_INTERNAL_H
+#define SX_ENGINE_INTERNAL_H
+
+#include "base/arena.h"
+#include "gpu/gpu.h"
+#include "graph/eagle.h"
+#include "graph/target.h"
+#include "graph/weights.h"
+#include "model/draft.h"
+#include "model/model_files.h"
+#include "model/target_weights.h"
+#include "specexit.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+// Tokens of a marker or of a forced message.
+typedef struct sx_token_list {
+    uint32_t count;
+    uint32_t tokens[SX_MAX_FORCED];
+} sx_token_list;
+
+typedef struct sx_load sx_load; // what only loading needs (load.c)
+
+struct sx_engine {
+    // Files and what was read of them; the mappings are dropped once the weights are on the device.
+    sx_engine_info info;
+    sx_hparams hparams;
+    sx_tokenizer *tokenizer;
+    sx_template_id template_id;
+    sx_token_list open, close; // think markers; empty where the model does not think
+    uint8_t *token_flags;      // [vocabulary rounded up to 4] SX_TOKEN_*
+    sx_exit_defaults exit;     // NAN and NULL where nothing was calibrated
+    char exit_smoothing[24];   // what exit.smoothing points to
+    // Device.
+    sx_gpu *gpu;
+    sx_ops ops;
+    sx_weights weights; // the device buffers all matrices live in
+    sx_target target;
+    bool has_draft;
+    sx_eagle draft;
+    sx_aux aux;                 // which states are kept; `out` stays NULL here
+    uint32_t signal_mask;       // SX_SIGNAL_*: rows of signal_rows that exist
+    sx_gpu_binding signal_rows; // float32 [SX_SIGNALS, aux_count * H]
+    // Defaults for sessions.
+    uint32_t context;
+    bool quantize_draft;
+    void (*log)(void *user, const char *line);
+    void *log_user;
+    sx_load *load; // NULL once ready
+    uint32_t session_count;
+};
+
+void sx_engine_log(const sx_engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// ---- settings.c ----------------------------------------------------------------------------------------------------
+
+// Tokens of `text` with markers parsed, at most SX_MAX_FORCED; SX_ERROR_ARGUMENT when it is longer.
+sx_status sx_engine_token_list(const sx_engine *engine, const char *text, sx_token_list *out, sx_error *error);
+// The device's view of a reply's settings. `prompt_count` tokens stand before the reply.
+sx_status sx_settings_fill(const sx_engine *engine, const sx_generate_desc *desc, uint32_t prompt_count,
+                           uint32_t context, SxSettings *out, sx_error *error);
+
+// ---- prompt.c ------------------------------------------------------------------------------------------------------
+
+typedef struct sx_prompt_tokens {
+    uint32_t *tokens; // malloc'ed
+    uint32_t count;
+    bool thinking_open; // the prompt ends inside a thinking block
+} sx_prompt_tokens;
+sx_status sx_prompt_make(const sx_engine *engine, const sx_generate_desc *desc, sx_prompt_tokens *out, sx_error *error);
+
+double sx_clock_seconds(void); // monotonic
+
+#endif

@@ -1,0 +1,402 @@
+#include "engine/session.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double sx_clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+sx_status sx_session_create(sx_engine *engine, const sx_session_desc *desc, sx_session **out, sx_error *error)
+{
+    *out = NULL;
+    if (engine->load) return sx_fail(error, SX_ERROR_BUSY, "the model is still being loaded");
+    const uint32_t context = desc->context ? desc->context : engine->context;
+    if (context > engine->context)
+        return sx_fail(error, SX_ERROR_ARGUMENT, "context: %u tokens asked for, the engine was loaded for %u", context,
+                       engine->context);
+    sx_session *session = calloc(1, sizeof *session);
+    if (session) session->tokens = malloc((context + 1) * sizeof(uint32_t));
+    if (!session || !session->tokens) {
+        free(session);
+        return sx_fail(error, SX_ERROR_MEMORY, "out of memory for a session of %u tokens", context);
+    }
+    session->engine = engine;
+    session->context = context;
+    session->depth_limit = desc->depth ? desc->depth : 2;
+    if (session->depth_limit > 2) session->depth_limit = 2;
+    const sx_status status = sx_session_buffers_create(engine, context, &session->buffers, error);
+    if (status != SX_OK) {
+        free(session->tokens);
+        free(session);
+        return status;
+    }
+    engine->session_count++;
+    *out = session;
+    return SX_OK;
+}
+
+void sx_session_destroy(sx_session *session)
+{
+    if (!session) return;
+    sx_gpu *gpu = session->engine->gpu;
+    for (uint32_t i = 0; i < session->in_flight; i++)
+        sx_gpu_wait(gpu, session->ticket[i], 10000, NULL);
+    sx_tape_cache_clear(gpu, &session->tapes);
+    sx_session_buffers_destroy(gpu, &session->buffers);
+    sx_stream_free(&session->stream);
+    free(session->tokens);
+    session->engine->session_count--;
+    free(session);
+}
+
+// ---- Submitting ----------------------------------------------------------------------------------------------------
+
+sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
+                            sx_error *error)
+{
+    sx_gpu_tape *tape = NULL;
+    sx_status status = sx_tape_get(session->engine, &session->buffers, &session->tapes, key, &tape, error);
+    if (status == SX_OK)
+        status = sx_gpu_submit(session->engine->gpu, tape, readback, &session->ticket[session->in_flight], error);
+    if (status == SX_OK) session->in_flight++;
+    return status;
+}
+
+// SX_OK once when the oldest submit has finished, with its readback.
+static sx_status take_oldest(sx_session *session, void *destination, uint64_t size, uint32_t *rows, sx_error *error)
+{
+    const sx_status status = sx_gpu_poll(session->engine->gpu, session->ticket[0], destination, size, error);
+    if (status != SX_OK) return status;
+    if (rows) *rows = session->ticket_rows[0];
+    session->in_flight--;
+    memmove(session->ticket, session->ticket + 1, session->in_flight * sizeof *session->ticket);
+    memmove(session->ticket_rows, session->ticket_rows + 1, session->in_flight * sizeof *session->ticket_rows);
+    return SX_OK;
+}
+
+sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error)
+{
+    SxBatch batch = {.count = count, .base = SX_DIRECT};
+    for (uint32_t i = 0; i < SX_MAX_ROWS; i++) {
+        const bool valid = i < count;
+        batch.token[i] = valid ? session->tokens[first + i] : 0;
+        batch.position[i] = valid ? first + i : 0;
+        batch.slot[i] = valid ? first + i : session->buffers.slots - SX_MAX_ROWS + i;
+        batch.parent[i] = SX_NONE;
+        batch.source[i] = i;
+    }
+    sx_gpu *gpu = session->engine->gpu;
+    sx_status status = sx_gpu_write(gpu, session->buffers.prefill, 0, &batch, sizeof batch, error);
+    if (status != SX_OK || !session->engine->has_draft) return status;
+    for (uint32_t i = 0; i < count; i++)
+        batch.token[i] = session->tokens[first + i + 1];
+    status = sx_gpu_write(gpu, session->buffers.prefill_draft, 0, &batch, sizeof batch, error);
+    batch.count = 1;
+    batch.source[0] = count - 1;
+    if (status == SX_OK) status = sx_gpu_write(gpu, session->buffers.draft.last, 0, &batch, sizeof batch, error);
+    return status;
+}
+
+static sx_status submit_prefill(sx_session *session, sx_error *error)
+{
+    uint32_t count = session->prefill_end - session->prefill_next;
+    if (count > SX_MAX_ROWS) count = SX_MAX_ROWS;
+    sx_status status = sx_session_write_rows(session, session->prefill_next, count, error);
+    if (status != SX_OK) return status;
+    const uint32_t end = session->prefill_next + count;
+    const sx_tape_key key = {.kind = SX_TAPE_PREFILL,
+                             .splits = sx_tape_splits(end, session->buffers.slots),
+                             .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE};
+    session->ticket_rows[session->in_flight] = count;
+    status = sx_session_submit(session, &key, NULL, error);
+    if (status == SX_OK) session->prefill_next = end;
+    return status;
+}
+
+void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end)
+{
+    session->length = first;
+    if (session->draft_length > first) session->draft_length = first;
+    session->prefill_next = first;
+    session->prefill_end = end;
+    session->phase = SX_PHASE_PREFILLING;
+}
+
+// ---- Begin ---------------------------------------------------------------------------------------------------------
+
+static bool penalised(const SxSettings *settings)
+{
+    return settings->presence_penalty != 0 || settings->frequency_penalty != 0 || settings->repetition_penalty != 1;
+}
+
+static sx_status write_counts(sx_session *session, sx_error *error)
+{
+    if (!session->counts_dirty && !penalised(&session->settings)) return SX_OK;
+    const uint32_t vocabulary = session->engine->hparams.vocabulary;
+    uint32_t *counts = calloc(vocabulary, sizeof *counts);
+    if (!counts) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for token counts");
+    for (uint32_t i = session->prompt_count; i < session->length; i++)
+        counts[session->tokens[i]]++;
+    const sx_status status =
+        sx_gpu_write(session->engine->gpu, session->buffers.counts, 0, counts, vocabulary * sizeof *counts, error);
+    session->counts_dirty = penalised(&session->settings);
+    free(counts);
+    return status;
+}
+
+// Puts the state, the settings and the history in place for the first cycle.
+static sx_status write_start(sx_session *session, sx_error *error)
+{
+    sx_gpu *gpu = session->engine->gpu;
+    const sx_session_buffers *b = &session->buffers;
+    sx_status status = sx_gpu_write(gpu, b->settings, 0, &session->settings, sizeof session->settings, error);
+    if (status == SX_OK) status = sx_gpu_write(gpu, b->state, 0, &session->start, sizeof session->start, error);
+    if (status == SX_OK && session->length)
+        status = sx_gpu_write(gpu, b->history, 0, session->tokens, session->length * sizeof(uint32_t), error);
+    if (status == SX_OK) status = write_counts(session, error);
+    return status;
+}
+
+// Tokens from the front that the session still has keys and values for.
+static uint32_t shared_prefix(const sx_session *session, const sx_prompt_tokens *prompt)
+{
+    const bool eagle = sx_draft_is_eagle(session->drafting.kind);
+    const uint32_t held = eagle ? session->draft_length : session->length;
+    uint32_t shared = 0;
+    while (shared < held && shared + 1 < prompt->count && session->tokens[shared] == prompt->tokens[shared])
+        shared++;
+    // The draft's entry of a position pairs it with the next token, so the last shared position is read again.
+    return eagle && shared ? shared - 1 : shared;
+}
+
+static void start_state(sx_session *session, bool thinking_open)
+{
+    SxState *start = &session->start;
+    memset(start, 0, sizeof *start);
+    start->now.length = session->prompt_count - 1;
+    start->now.root = session->tokens[session->prompt_count - 1];
+    start->now.thinking = thinking_open ? SX_THINKING_INSIDE : SX_THINKING_BEFORE;
+    start->now.thinking_start = session->prompt_count;
+    start->root_is_prompt = 1;
+}
+
+static sx_status take_prompt(sx_session *session, const sx_generate_desc *desc, const sx_prompt_tokens *prompt,
+                             sx_error *error)
+{
+    if (prompt->count >= session->context)
+        return sx_fail(
+            error, SX_ERROR_CONTEXT,
+            "prompt: it has %u tokens, the context holds %u and needs room for the reply; shorten it or load "
+            "the model with a larger context",
+            prompt->count, session->context);
+    sx_status status =
+        sx_settings_fill(session->engine, desc, prompt->count, session->context, &session->settings, error);
+    if (status == SX_OK) status = sx_cycle_choose(session, &desc->drafting, error);
+    if (status == SX_OK)
+        status = sx_stream_begin(&session->stream, session->engine, desc, prompt->thinking_open, error);
+    if (status != SX_OK) return status;
+    const uint32_t shared = shared_prefix(session, prompt);
+    memcpy(session->tokens, prompt->tokens, prompt->count * sizeof(uint32_t));
+    session->token_count = session->prompt_count = prompt->count;
+    memset(&session->stats, 0, sizeof session->stats);
+    session->stats.prompt_tokens = prompt->count;
+    session->stats.reused_tokens = shared;
+    start_state(session, prompt->thinking_open);
+    session->left_thinking = session->keep_wanted = session->stop_wanted = false;
+    session->exit_reason = SX_REASON_NONE;
+    session->done_reason = 0;
+    session->begin_time = sx_clock_seconds();
+    sx_session_prefill_from(session, shared, prompt->count - 1);
+    return SX_OK;
+}
+
+sx_status sx_session_begin(sx_session *session, const sx_generate_desc *desc, sx_error *error)
+{
+    if (session->phase != SX_PHASE_IDLE)
+        return sx_fail(error, SX_ERROR_BUSY, "the session is still writing a reply; stop it first");
+    sx_prompt_tokens prompt;
+    sx_status status = sx_prompt_make(session->engine, desc, &prompt, error);
+    if (status != SX_OK) return status;
+    status = take_prompt(session, desc, &prompt, error);
+    free(prompt.tokens);
+    return status;
+}
+
+// ---- Polling -------------------------------------------------------------------------------------------------------
+
+static void finish_reply(sx_session *session)
+{
+    session->phase = SX_PHASE_IDLE;
+    session->stats.decode_seconds = sx_clock_seconds() - session->decode_time;
+    sx_stream_flush(&session->stream, session->tokens + session->prompt_count,
+                    session->token_count - session->prompt_count);
+    const sx_event event = {.kind = SX_EVENT_DONE, .done_reason = session->done_reason, .stats = session->stats};
+    sx_stream_event(&session->stream, &event);
+}
+
+static sx_status poll_prefill(sx_session *session, sx_error *error)
+{
+    if (session->stop_wanted && session->in_flight == 0) {
+        session->done_reason = SX_DONE_STOPPED;
+        session->phase = SX_PHASE_DRAINING;
+        session->decode_time = sx_clock_seconds();
+        return SX_OK;
+    }
+    while (!session->stop_wanted && session->in_flight < session->depth_limit &&
+           session->prefill_next < session->prefill_end) {
+        const sx_status status = submit_prefill(session, error);
+        if (status != SX_OK) return status;
+    }
+    if (session->in_flight) {
+        uint32_t rows = 0;
+        const sx_status status = take_oldest(session, NULL, 0, &rows, error);
+        if (status != SX_OK) return status;
+        session->length += rows;
+        if (sx_draft_is_eagle(session->drafting.kind)) session->draft_length = session->length;
+        const sx_event event = {.kind = SX_EVENT_PREFILL,
+                                .prefill_done = session->length,
+                                .prefill_total = session->prefill_end,
+                                .stats = session->stats};
+        sx_stream_event(&session->stream, &event);
+        return SX_OK;
+    }
+    session->phase = SX_PHASE_RUNNING;
+    session->decode_time = sx_clock_seconds();
+    session->stats.prefill_seconds = session->decode_time - session->begin_time;
+    return write_start(session, error);
+}
+
+static sx_status poll_cycles(sx_session *session, sx_error *error)
+{
+    if (session->stop_wanted || session->keep_wanted) {
+        session->phase = SX_PHASE_DRAINING;
+        if (session->stop_wanted) session->done_reason = SX_DONE_STOPPED;
+        return SX_OK;
+    }
+    while (session->in_flight < session->depth_limit) {
+        const sx_status status = sx_cycle_submit(session, error);
+        if (status != SX_OK) return status;
+    }
+    SxResult result;
+    const sx_status status = take_oldest(session, &result, sizeof result, NULL, error);
+    if (status != SX_OK) return status;
+    if (sx_cycle_take(session, &result)) session->phase = SX_PHASE_DRAINING;
+    if (session->stream.stopped) {
+        session->done_reason = SX_DONE_STOP_STRING;
+        session->phase = SX_PHASE_DRAINING;
+    }
+    return SX_OK;
+}
+
+static sx_status poll_draining(sx_session *session, sx_error *error)
+{
+    if (session->in_flight) {
+        SxResult ignored;
+        return take_oldest(session, &ignored, sizeof ignored, NULL, error);
+    }
+    if (session->keep_wanted && !session->stop_wanted)
+        session->phase = SX_PHASE_RESTORING;
+    else
+        finish_reply(session);
+    return SX_OK;
+}
+
+static sx_status poll_restoring(sx_session *session, sx_error *error)
+{
+    const sx_status status = sx_gpu_read(session->engine->gpu, session->buffers.state, 0, &session->restored,
+                                         sizeof session->restored, error);
+    return status == SX_OK ? sx_resume_restore(session, error) : status;
+}
+
+static sx_status poll_resampling(sx_session *session, sx_error *error)
+{
+    SxSample sample;
+    const sx_status status = take_oldest(session, &sample, sizeof sample, NULL, error);
+    return status == SX_OK ? sx_resume_take_sample(session, &sample, error) : status;
+}
+
+static sx_status advance(sx_session *session, sx_error *error)
+{
+    switch (session->phase) {
+    case SX_PHASE_IDLE:
+        return SX_PENDING;
+    case SX_PHASE_PREFILLING:
+        return poll_prefill(session, error);
+    case SX_PHASE_RUNNING:
+        return poll_cycles(session, error);
+    case SX_PHASE_DRAINING:
+        return poll_draining(session, error);
+    case SX_PHASE_RESTORING:
+        return poll_restoring(session, error);
+    case SX_PHASE_RESAMPLING:
+        return poll_resampling(session, error);
+    }
+    return SX_PENDING;
+}
+
+sx_status sx_session_poll(sx_session *session, sx_event *event, sx_error *error)
+{
+    while (!sx_stream_pop(&session->stream, event)) {
+        sx_status status = advance(session, error);
+        if (status == SX_OK && session->stream.out_of_memory)
+            status = sx_fail(error, SX_ERROR_MEMORY, "out of memory while writing the reply");
+        if (status == SX_PENDING) return status;
+        if (status != SX_OK) {
+            session->phase = SX_PHASE_IDLE;
+            session->in_flight = 0;
+            session->length = session->draft_length = 0;
+            return status;
+        }
+    }
+    return SX_OK;
+}
+
+void sx_session_wait(sx_session *session, uint32_t milliseconds)
+{
+    if (!session->stream.queue_count && session->in_flight)
+        sx_gpu_wait(session->engine->gpu, session->ticket[0], milliseconds, NULL);
+}
+
+bool sx_session_running(const sx_session *session)
+{
+    return session->phase != SX_PHASE_IDLE || session->stream.queue_count;
+}
+
+// ---- Steering ------------------------------------------------------------------------------------------------------
+
+void sx_session_answer_now(sx_session *session)
+{
+    if (session->phase == SX_PHASE_IDLE) return;
+    session->settings.answer_now = 1;
+    // Before the first cycle the settings are not on the device yet: they go there whole.
+    if (session->phase == SX_PHASE_RUNNING)
+        sx_gpu_write(session->engine->gpu, session->buffers.settings, offsetof(SxSettings, answer_now),
+                     &session->settings.answer_now, sizeof(uint32_t), NULL);
+}
+
+void sx_session_stop(sx_session *session)
+{
+    if (session->phase != SX_PHASE_IDLE) session->stop_wanted = true;
+}
+
+sx_status sx_session_keep_thinking(sx_session *session, sx_error *error)
+{
+    if (!session->left_thinking)
+        return sx_fail(error, SX_ERROR_ARGUMENT, "keep thinking: the last reply has not left its thinking");
+    session->keep_wanted = true;
+    session->stop_wanted = false;
+    if (session->phase == SX_PHASE_IDLE) session->phase = SX_PHASE_DRAINING;
+    return SX_OK;
+}
+
+const uint32_t *sx_session_tokens(const sx_session *session, uint32_t *count)
+{
+    *count = session->token_count;
+    return session->tokens;
+}

@@ -1,0 +1,75 @@
+// A session's inside. Phases:
+//
+//   idle -> prefilling -> running -> draining -> idle                      a reply
+//   running, or idle after it -> draining -> restoring -> (resampling ->) prefilling -> running      keep thinking
+//
+// Draining waits for the cycles that were submitted ahead, whose results are not wanted any more.
+#ifndef SX_ENGINE_SESSION_H
+#define SX_ENGINE_SESSION_H
+
+#include "engine/stream.h"
+#include "engine/tapes.h"
+
+typedef enum sx_phase {
+    SX_PHASE_IDLE = 0,
+    SX_PHASE_PREFILLING,
+    SX_PHASE_RUNNING,
+    SX_PHASE_DRAINING,
+    SX_PHASE_RESTORING, // reading the state with the exit's snapshot
+    SX_PHASE_RESAMPLING // asking what the model says when it may not close its thinking
+} sx_phase;
+
+struct sx_session {
+    sx_engine *engine;
+    uint32_t context;
+    uint32_t depth_limit; // cycles in flight
+    sx_session_buffers buffers;
+    sx_tape_cache tapes;
+    sx_stream stream;
+    // Tokens: prompt and reply. The first `length` of them have keys and values; draft_length of those in the draft.
+    uint32_t *tokens; // [context + 1]
+    uint32_t token_count, prompt_count, length, draft_length;
+    // The reply.
+    sx_phase phase;
+    sx_drafting drafting; // resolved: no AUTO, no zeros
+    uint32_t rows;        // of the verify pass
+    SxSettings settings;
+    SxState start;     // state the first cycle starts from, written when the prompt has been read
+    bool counts_dirty; // counts hold a penalised reply's tokens
+    uint32_t prefill_next, prefill_end;
+    sx_gpu_ticket ticket[SX_GPU_TICKETS_IN_FLIGHT];
+    uint32_t ticket_rows[SX_GPU_TICKETS_IN_FLIGHT]; // prefills: rows of the chunk
+    uint32_t in_flight;
+    bool left_thinking; // there is a snapshot to go back to
+    sx_exit_reason exit_reason;
+    bool keep_wanted; // after draining: go back into the thinking
+    bool stop_wanted;
+    sx_done_reason done_reason; // after draining: the reply is over
+    SxState restored;
+    double begin_time, decode_time;
+    sx_stats stats;
+};
+
+// ---- cycle.c: submitting and reading cycles -----------------------------------------------------------------------
+
+// Chooses what AUTO and zeros stand for, and the rows of the verify pass.
+sx_status sx_cycle_choose(sx_session *session, const sx_drafting *asked, sx_error *error);
+sx_status sx_cycle_submit(sx_session *session, sx_error *error);
+// Takes in a finished cycle: tokens, events, statistics. True when the reply is over.
+bool sx_cycle_take(sx_session *session, const SxResult *result);
+
+// ---- resume.c: keep-thinking --------------------------------------------------------------------------------------
+
+// The state has been read into session->restored: prepares the way on from the snapshot.
+sx_status sx_resume_restore(sx_session *session, sx_error *error);
+sx_status sx_resume_take_sample(sx_session *session, const SxSample *sample, sx_error *error);
+
+// ---- session.c ----------------------------------------------------------------------------------------------------
+
+sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error);
+sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
+                            sx_error *error);
+// The phase after the snapshot is known: reads positions [first, end) again and then starts from session->start.
+void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end);
+
+#endif

@@ -1,0 +1,46 @@
+// From tokens to events: think markers, channels, whole characters, stop strings, and the queue that polls empty.
+#ifndef SX_ENGINE_STREAM_H
+#define SX_ENGINE_STREAM_H
+
+#include "engine/internal.h"
+
+enum { SX_MAX_STOPS = 16 };
+
+typedef struct sx_queued_event {
+    sx_event event;
+    size_t text_offset; // of event.text in `text`
+} sx_queued_event;
+
+typedef struct sx_stream {
+    const sx_engine *engine;
+    sx_detokenizer *detokenizer;
+    sx_channel channel;
+    bool channel_empty; // nothing shown in the channel yet: leading line breaks are dropped
+    bool may_think;     // an open marker still switches the channel
+    uint32_t held;      // tokens at the end that may be the beginning of a marker
+    char *stops[SX_MAX_STOPS];
+    uint32_t stop_count;
+    bool stopped; // a stop string appeared
+    char *hold;   // answer text that may be the beginning of a stop string
+    size_t hold_length, hold_capacity;
+    sx_queued_event *queue;
+    uint32_t queue_first, queue_count, queue_capacity;
+    char *text; // of the queued events
+    size_t text_length, text_capacity;
+    bool out_of_memory;
+} sx_stream;
+
+// Starts a reply. Stop strings are copied.
+sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_generate_desc *desc, bool thinking_open,
+                          sx_error *error);
+// Goes back into the thinking, as keep-thinking does.
+void sx_stream_resume_thinking(sx_stream *stream);
+// The reply's token number `index`; `tokens` is the reply's first token, so that held ones can be looked at again.
+void sx_stream_token(sx_stream *stream, const uint32_t *tokens, uint32_t index);
+// Shows what is still held back.
+void sx_stream_flush(sx_stream *stream, const uint32_t *tokens, uint32_t count);
+void sx_stream_event(sx_stream *stream, const sx_event *event);
+bool sx_stream_pop(sx_stream *stream, sx_event *event);
+void sx_stream_free(sx_stream *stream);
+
+#endif

@@ -1,0 +1,245 @@
+#include "engine/tapes.h"
+
+#include <string.h>
+
+typedef struct buffer_part {
+    sx_gpu_buffer **buffer;
+    uint64_t bytes; // 0: not needed
+    const char *label;
+} buffer_part;
+
+enum { BUFFER_PARTS = 11 };
+
+static uint32_t session_slots(uint32_t context)
+{
+    // The rows of a verify pass stand behind the committed tokens, those of all levels of a draft's tree likewise.
+    return context + SX_MAX_ROWS + SX_MAX_PATH * SX_MAX_BRANCH;
+}
+
+static void list_parts(sx_session_buffers *b, const sx_engine *engine, buffer_part parts[BUFFER_PARTS])
+{
+    const uint64_t vocabulary = engine->hparams.vocabulary;
+    const uint64_t aux = sizeof(float) * SX_MAX_ROWS * engine->aux.count * engine->hparams.hidden;
+    const buffer_part list[BUFFER_PARTS] = {
+        {&b->aux.out, aux, "auxiliary states"},
+        {&b->state, sizeof(SxState), "state"},
+        {&b->settings, sizeof(SxSettings) + (vocabulary + 3) / 4 * 4, "settings"},
+        {&b->history, sizeof(uint32_t) * b->slots, "history"},
+        {&b->counts, sizeof(uint32_t) * vocabulary, "token counts"},
+        {&b->logits, sizeof(float) * SX_MAX_ROWS * vocabulary, "logits"},
+        {&b->samples, sizeof(SxSample) * SX_MAX_ROWS, "samples"},
+        {&b->signals, engine->signal_mask ? sizeof(float) * 4 * SX_MAX_ROWS : 0, "signals"},
+        {&b->verify, sizeof(SxBatch), "verify rows"},
+        {&b->prefill, sizeof(SxBatch), "prompt rows"},
+        {&b->prefill_draft, sizeof(SxBatch), "prompt rows of the draft"},
+    };
+    memcpy(parts, list, sizeof list);
+}
+
+static sx_scratch_size scratch_size(const sx_engine *engine, uint32_t slots)
+{
+    sx_scratch_size size = {0};
+    const uint32_t splits = sx_tape_splits(slots, slots);
+    for (uint32_t i = 0; i < engine->hparams.layers; i++)
+        sx_scratch_size_add(&size, &engine->target.layers[i], splits);
+    for (uint32_t i = 0; engine->has_draft && i < engine->draft.layer_count; i++)
+        sx_scratch_size_add(&size, &engine->draft.layers[i], splits);
+    return size;
+}
+
+uint64_t sx_session_buffers_bytes(const sx_engine *engine, uint32_t context)
+{
+    sx_session_buffers buffers = {.slots = session_slots(context)};
+    buffer_part parts[BUFFER_PARTS];
+    list_parts(&buffers, engine, parts);
+    uint64_t bytes = 0;
+    for (int i = 0; i < BUFFER_PARTS; i++)
+        bytes += parts[i].bytes;
+    const sx_hparams *hparams = &engine->hparams;
+    const sx_scratch_size scratch = scratch_size(engine, buffers.slots);
+    bytes += sx_kv_bytes(hparams->layers, buffers.slots, hparams->kv_heads, hparams->head_dim);
+    bytes += sx_scratch_bytes(&scratch);
+    if (engine->has_draft) bytes += sx_eagle_buffers_bytes(&engine->draft, buffers.slots);
+    return bytes;
+}
+
+sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out, sx_error *error)
+{
+    sx_gpu *gpu = engine->gpu;
+    memset(out, 0, sizeof *out);
+    out->slots = session_slots(context);
+    out->aux = engine->aux;
+    buffer_part parts[BUFFER_PARTS];
+    list_parts(out, engine, parts);
+    sx_status status = SX_OK;
+    for (int i = 0; i < BUFFER_PARTS && status == SX_OK; i++)
+        if (parts[i].bytes)
+            status = sx_gpu_buffer_create(gpu, parts[i].bytes, SX_GPU_STORAGE, parts[i].label, parts[i].buffer, error);
+    const sx_hparams *hparams = &engine->hparams;
+    if (status == SX_OK)
+        status = sx_kv_create(gpu, hparams->layers, out->slots, hparams->kv_heads, hparams->head_dim, "keys and values",
+                              &out->kv, error);
+    const sx_scratch_size scratch = scratch_size(engine, out->slots);
+    if (status == SX_OK) status = sx_scratch_create(gpu, &scratch, &out->scratch, error);
+    if (status == SX_OK && engine->has_draft)
+        status = sx_eagle_buffers_create(gpu, &engine->draft, out->slots, &out->draft, error);
+    // The flags never change; settings are written in front of them with every reply.
+    if (status == SX_OK)
+        status = sx_gpu_write(gpu, out->settings, sizeof(SxSettings), engine->token_flags,
+                              ((uint64_t)hparams->vocabulary + 3) / 4 * 4, error);
+    if (status != SX_OK) sx_session_buffers_destroy(gpu, out);
+    return status;
+}
+
+void sx_session_buffers_destroy(sx_gpu *gpu, sx_session_buffers *buffers)
+{
+    buffer_part parts[BUFFER_PARTS];
+    const sx_engine nothing = {0};
+    list_parts(buffers, &nothing, parts);
+    for (int i = 0; i < BUFFER_PARTS; i++)
+        sx_gpu_buffer_destroy(gpu, *parts[i].buffer);
+    sx_kv_destroy(gpu, &buffers->kv);
+    sx_scratch_destroy(gpu, &buffers->scratch);
+    sx_eagle_buffers_destroy(gpu, &buffers->draft);
+    memset(buffers, 0, sizeof *buffers);
+}
+
+// ---- Recording -----------------------------------------------------------------------------------------------------
+
+static sx_gpu_binding whole_or_none(sx_gpu_buffer *buffer)
+{
+    return buffer ? sx_whole(buffer) : (sx_gpu_binding){0};
+}
+
+static void record_signals(const sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b)
+{
+    if (!engine->signal_mask) return;
+    sx_op_signals(pass->ops, pass->tape, pass->rows, engine->signal_rows, b->aux.count * engine->hparams.hidden,
+                  engine->signal_mask, sx_whole(b->aux.out), sx_whole(b->signals));
+}
+
+static void record_sample(const sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b)
+{
+    sx_op_sample(pass->ops, pass->tape, pass->rows,
+                 &(sx_sample_args){.logits = sx_whole(b->logits),
+                                   .vocabulary = engine->hparams.vocabulary,
+                                   .batch = pass->batch,
+                                   .settings = sx_whole(b->settings),
+                                   .counts = sx_whole(b->counts),
+                                   .samples = sx_whole(b->samples)});
+}
+
+static void record_logits(const sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b)
+{
+    sx_target_logits(pass, &engine->target, sx_whole(b->scratch.hidden), sx_whole(b->logits));
+}
+
+// extend of the last cycle stands at the end of its tape, where the accepted rows' states still are: a cycle begins
+// with the draft's logits for the root already made (by the prefill, the first time).
+static void record_cycle(sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b, const sx_tape_key *key)
+{
+    const sx_gpu_binding state = sx_whole(b->state), settings = sx_whole(b->settings);
+    const bool eagle = sx_draft_is_eagle(key->draft);
+    if (eagle) sx_eagle_expand(pass, &engine->draft, &b->draft, key->depth, key->branch, settings, state);
+    sx_op_select(pass->ops, pass->tape, key->rows,
+                 &(sx_select_args){.tree = eagle ? sx_whole(b->draft.tree) : (sx_gpu_binding){0},
+                                   .ngram = key->draft == SX_DRAFT_NGRAM ? SX_NGRAM_LONGEST : 0,
+                                   .state = state,
+                                   .settings = settings,
+                                   .history = sx_whole(b->history),
+                                   .batch = sx_whole(b->verify)});
+    pass->batch = sx_whole(b->verify);
+    pass->rows = key->rows;
+    sx_target_forward(pass, &engine->target, &b->kv, &b->aux);
+    record_logits(pass, engine, b);
+    record_sample(pass, engine, b);
+    record_signals(pass, engine, b);
+    sx_op_accept(pass->ops, pass->tape, key->rows,
+                 &(sx_accept_args){.batch = pass->batch,
+                                   .samples = sx_whole(b->samples),
+                                   .signals = whole_or_none(b->signals),
+                                   .settings = settings,
+                                   .state = state,
+                                   .history = sx_whole(b->history),
+                                   .counts = sx_whole(b->counts)});
+    if (key->rows > 1) sx_kv_move(pass->ops, pass->tape, &b->kv, &engine->target.layers[0].shape, state);
+    if (!eagle) return;
+    sx_op_extend_batch(pass->ops, pass->tape, state, sx_whole(b->draft.extend), sx_whole(b->draft.last));
+    pass->batch = sx_whole(b->draft.extend);
+    if (pass->rows > SX_MAX_PATH) pass->rows = SX_MAX_PATH;
+    sx_eagle_extend(pass, &engine->draft, &b->draft, b->aux.out);
+}
+
+static void record(sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b, const sx_tape_key *key)
+{
+    if (key->kind == SX_TAPE_CYCLE) {
+        record_cycle(pass, engine, b, key);
+        return;
+    }
+    pass->batch = sx_whole(b->prefill);
+    pass->rows = key->kind == SX_TAPE_RESAMPLE ? 1 : SX_MAX_ROWS;
+    sx_target_forward(pass, &engine->target, &b->kv, &b->aux);
+    if (key->kind == SX_TAPE_PREFILL) {
+        if (!sx_draft_is_eagle(key->draft)) return;
+        pass->batch = sx_whole(b->prefill_draft);
+        sx_eagle_extend(pass, &engine->draft, &b->draft, b->aux.out);
+        return;
+    }
+    record_logits(pass, engine, b);
+    if (key->kind == SX_TAPE_RESAMPLE) record_sample(pass, engine, b);
+}
+
+uint32_t sx_tape_splits(uint32_t positions, uint32_t slots)
+{
+    const uint32_t most = (slots + SX_ATTENTION_SPLIT - 1) / SX_ATTENTION_SPLIT;
+    uint32_t splits = 4;
+    while (splits < most && splits * SX_ATTENTION_SPLIT < positions)
+        splits *= 4;
+    return splits < most ? splits : most;
+}
+
+static bool same_key(const sx_tape_key *a, const sx_tape_key *b)
+{
+    return a->kind == b->kind && a->splits == b->splits && a->draft == b->draft && a->rows == b->rows &&
+           a->depth == b->depth && a->branch == b->branch;
+}
+
+sx_status sx_tape_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                      const sx_tape_key *key, sx_gpu_tape **out, sx_error *error)
+{
+    static const char *const labels[] = {"prefill", "cycle", "logits", "resample"};
+    uint32_t oldest = 0;
+    cache->clock++;
+    for (uint32_t i = 0; i < SX_TAPE_CACHE; i++) {
+        if (cache->entry[i].tape && same_key(&cache->entry[i].key, key)) {
+            cache->entry[i].used = cache->clock;
+            *out = cache->entry[i].tape;
+            return SX_OK;
+        }
+        if (cache->entry[i].used < cache->entry[oldest].used) oldest = i;
+    }
+    sx_gpu_tape_destroy(engine->gpu, cache->entry[oldest].tape);
+    memset(&cache->entry[oldest], 0, sizeof cache->entry[oldest]);
+    sx_gpu_tape *tape = NULL;
+    sx_status status = sx_gpu_tape_create(engine->gpu, labels[key->kind], &tape, error);
+    if (status != SX_OK) return status;
+    sx_pass pass = {.ops = &engine->ops, .tape = tape, .scratch = &buffers->scratch, .splits = key->splits};
+    record(&pass, engine, buffers, key);
+    status = sx_gpu_tape_finish(tape, error);
+    if (status != SX_OK) {
+        sx_gpu_tape_destroy(engine->gpu, tape);
+        return status;
+    }
+    cache->entry[oldest].key = *key;
+    cache->entry[oldest].tape = tape;
+    cache->entry[oldest].used = cache->clock;
+    *out = tape;
+    return SX_OK;
+}
+
+void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache)
+{
+    for (uint32_t i = 0; i < SX_TAPE_CACHE; i++)
+        sx_gpu_tape_destroy(gpu, cache->entry[i].tape);
+    memset(cache, 0, sizeof *cache);
+}

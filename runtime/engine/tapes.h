@@ -1,0 +1,71 @@
+// A session's device buffers, and the tapes recorded over them.
+//
+// A tape serves positions below its splits * SX_ATTENTION_SPLIT; as a conversation grows, tapes with more splits are
+// recorded. Splits grow by factors of four, so a long conversation needs few tapes of each kind, and a tape's idle
+// groups cost little. Results do not depend on the tape: see ops.h on batch invariance.
+#ifndef SX_ENGINE_TAPES_H
+#define SX_ENGINE_TAPES_H
+
+#include "engine/internal.h"
+
+typedef struct sx_session_buffers {
+    uint32_t slots;
+    sx_kv kv;
+    sx_scratch scratch;
+    sx_eagle_buffers draft;
+    sx_aux aux;
+    sx_gpu_buffer *state;         // SxState
+    sx_gpu_buffer *settings;      // SxSettings and token flags
+    sx_gpu_buffer *history;       // uint32 [slots]
+    sx_gpu_buffer *counts;        // uint32 [vocabulary]
+    sx_gpu_buffer *logits;        // [SX_MAX_ROWS, vocabulary]
+    sx_gpu_buffer *samples;       // SxSample[SX_MAX_ROWS]
+    sx_gpu_buffer *signals;       // [SX_MAX_ROWS, 4]
+    sx_gpu_buffer *verify;        // SxBatch of the verify pass
+    sx_gpu_buffer *prefill;       // SxBatch written by the host
+    sx_gpu_buffer *prefill_draft; // the same rows for the draft: each token is the next one's
+} sx_session_buffers;
+
+uint64_t sx_session_buffers_bytes(const sx_engine *engine, uint32_t context);
+sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out,
+                                    sx_error *error);
+void sx_session_buffers_destroy(sx_gpu *gpu, sx_session_buffers *buffers);
+
+typedef enum sx_tape_kind {
+    SX_TAPE_PREFILL = 0, // SX_MAX_ROWS prompt rows through target and draft
+    SX_TAPE_CYCLE,       // draft, verify, accept, move, extend
+    SX_TAPE_LOGITS,      // prefill rows, their logits
+    SX_TAPE_RESAMPLE     // one prefill row, its logits and a sample
+} sx_tape_kind;
+
+typedef struct sx_tape_key {
+    sx_tape_kind kind;
+    uint32_t splits;
+    sx_draft_kind draft; // never AUTO; prefills: whether the draft reads along
+    uint32_t rows;       // cycles: rows of the verify pass
+    uint32_t depth, branch;
+} sx_tape_key;
+
+enum { SX_TAPE_CACHE = 24, SX_NGRAM_LONGEST = 4 };
+typedef struct sx_tape_cache {
+    struct {
+        sx_tape_key key;
+        sx_gpu_tape *tape;
+        uint64_t used; // for eviction: when it was asked for last
+    } entry[SX_TAPE_CACHE];
+    uint64_t clock;
+} sx_tape_cache;
+
+// Whether drafting of this kind runs the EAGLE-3 draft.
+static inline bool sx_draft_is_eagle(sx_draft_kind kind)
+{
+    return kind == SX_DRAFT_CHAIN || kind == SX_DRAFT_TREE;
+}
+// The smallest splits whose tape serves positions below `positions`.
+uint32_t sx_tape_splits(uint32_t positions, uint32_t slots);
+// The tape for the key, recorded if it is not in the cache. Owned by the cache.
+sx_status sx_tape_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                      const sx_tape_key *key, sx_gpu_tape **out, sx_error *error);
+void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache);
+
+#endif
