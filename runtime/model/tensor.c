@@ -38,16 +38,10 @@ static sx_status read_named(const sx_tensor_ref *tensor, uint64_t offset, void *
     return SX_OK;
 }
 
-static bool range_is_inside(const sx_tensor_ref *tensor, uint64_t first, uint64_t count)
-{
-    const uint64_t rows = (uint64_t)tensor->slices * tensor->rows;
-    return first <= rows && count <= rows - first;
-}
-
 sx_status sx_tensor_read(const sx_tensor_ref *tensor, uint64_t first, uint64_t count, void *destination,
                          sx_error *error)
 {
-    assert(range_is_inside(tensor, first, count));
+    assert(first + count <= (uint64_t)tensor->slices * tensor->rows);
     const uint64_t bytes = row_bytes(tensor);
     return read_named(tensor, tensor->offset + first * bytes, destination, (size_t)(count * bytes), error);
 }
@@ -55,7 +49,7 @@ sx_status sx_tensor_read(const sx_tensor_ref *tensor, uint64_t first, uint64_t c
 sx_status sx_tensor_read_floats(const sx_tensor_ref *tensor, uint64_t first, uint64_t count, float *destination,
                                 sx_error *error)
 {
-    assert(range_is_inside(tensor, first, count));
+    assert(first + count <= (uint64_t)tensor->slices * tensor->rows);
     const uint64_t bytes = row_bytes(tensor);
     if (tensor->format == SX_FORMAT_F32) return sx_tensor_read(tensor, first, count, destination, error);
     void *row = malloc((size_t)bytes + 1);

@@ -1,0 +1,43 @@
+// What the model tests share: a small random generator and GGUF files built in memory.
+#ifndef TESTS_MODEL_SUPPORT_H
+#define TESTS_MODEL_SUPPORT_H
+
+#include "model/gguf_writer.h"
+#include "model/model_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+// A generator with a 64-bit state (splitmix64): the same numbers everywhere.
+uint64_t random_bits(uint64_t *state);
+float random_normal(uint64_t *state); // about N(0, 1)
+
+// The whole file, malloc'ed; fails the test when it cannot be read.
+uint8_t *read_whole_file(const char *path, size_t *size);
+
+// A GGUF file under construction: declare keys on `writer`, add tensors, then finish.
+typedef struct test_gguf {
+    sx_gguf_writer *writer;
+    uint8_t *data; // tensor bytes, padded
+    size_t size, capacity;
+    uint64_t seed;
+} test_gguf;
+
+void test_gguf_begin(test_gguf *file, uint64_t seed);
+// A tensor with random finite contents. rows = 0 makes a vector.
+void test_gguf_tensor(test_gguf *file, const char *name, sx_format format, uint64_t rows, uint64_t columns);
+void test_gguf_stack(test_gguf *file, const char *name, sx_format format, uint64_t slices, uint64_t rows,
+                     uint64_t columns);
+void test_gguf_bytes(test_gguf *file, const char *name, sx_format format, uint32_t dimension_count,
+                     const uint64_t *dimensions, const void *bytes, size_t size);
+// The file's bytes, malloc'ed; frees what the construction used.
+uint8_t *test_gguf_finish(test_gguf *file, size_t *size);
+
+// `count` weights of `format` as random blocks with finite scales (some subnormal).
+void random_blocks(uint64_t *state, sx_format format, uint64_t count, void *destination);
+
+#endif
