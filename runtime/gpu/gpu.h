@@ -32,11 +32,11 @@ typedef struct sx_gpu_buffer sx_gpu_buffer; // device memory
 typedef struct sx_gpu_tape sx_gpu_tape;     // a recorded list of dispatches and copies
 
 enum {
-    SX_GPU_MAX_BINDINGS = 7,         // storage buffers of a kernel
-    SX_GPU_MAX_PARAMETERS = 256,     // bytes of a kernel's uniform block
-    SX_GPU_OFFSET_ALIGNMENT = 256,   // bytes, of a binding's offset
-    SX_GPU_MAX_GROUPS = 65535,       // of a grid in one direction
-    SX_GPU_TICKETS_IN_FLIGHT = 3     // submits whose readback may be outstanding at once
+    SX_GPU_MAX_BINDINGS = 7,       // storage buffers of a kernel
+    SX_GPU_MAX_PARAMETERS = 256,   // bytes of a kernel's uniform block
+    SX_GPU_OFFSET_ALIGNMENT = 256, // bytes, of a binding's offset
+    SX_GPU_MAX_GROUPS = 65535,     // of a grid in one direction
+    SX_GPU_TICKETS_IN_FLIGHT = 3   // submits whose readback may be outstanding at once
 };
 
 // ---- Devices -------------------------------------------------------------------------------------------------------
@@ -61,20 +61,20 @@ enum {
 };
 
 typedef struct sx_gpu_info {
-    char name[128];           // the device, as its driver names it
-    char driver[128];         // driver name and version
+    char name[128];   // the device, as its driver names it
+    char driver[128]; // driver name and version
     sx_gpu_kind kind;
     sx_gpu_backend backend;
-    uint32_t features;        // SX_GPU_FEATURE_*
-    uint32_t subgroup_size;   // lanes; 1 where unknown
-    uint64_t memory_total;    // bytes of device-local memory; 0 where unknown
-    uint64_t memory_budget;   // bytes this process can still expect to get; 0 where the driver does not say
+    uint32_t features;         // SX_GPU_FEATURE_*
+    uint32_t subgroup_size;    // lanes; 1 where unknown
+    uint64_t memory_total;     // bytes of device-local memory; 0 where unknown
+    uint64_t memory_budget;    // bytes this process can still expect to get; 0 where the driver does not say
     uint64_t max_binding_size; // bytes of one bound range
     uint64_t max_buffer_size;  // bytes of one buffer
-    bool unified_memory;      // host and device share the memory
-    bool validation;          // the validation layer was asked for and is loaded (an open device only)
-    uint32_t spirv_version;   // newest SPIR-V it takes, as in the second word of a module; 0 on WebGPU
-    uint64_t identity;        // hash of device, driver and their versions: key for caches of measurements
+    bool unified_memory;       // host and device share the memory
+    bool validation;           // the validation layer was asked for and is loaded (an open device only)
+    uint32_t spirv_version;    // newest SPIR-V it takes, as in the second word of a module; 0 on WebGPU
+    uint64_t identity;         // hash of device, driver and their versions: key for caches of measurements
 } sx_gpu_info;
 
 // Fills up to `capacity` entries, best first (discrete, integrated, virtual, CPU), and returns in `*count` how many
@@ -104,8 +104,8 @@ void sx_gpu_simulate_loss(sx_gpu *gpu);
 // ---- Buffers -------------------------------------------------------------------------------------------------------
 
 enum {
-    SX_GPU_STORAGE = 1u << 0,  // bound by kernels, copied from and to, written by sx_gpu_write
-    SX_GPU_INDIRECT = 1u << 1  // also holds arguments of indirect dispatches
+    SX_GPU_STORAGE = 1u << 0, // bound by kernels, copied from and to, written by sx_gpu_write
+    SX_GPU_INDIRECT = 1u << 1 // also holds arguments of indirect dispatches
 };
 
 // Zero-filled device memory of `size` bytes (rounded up to 4). SX_ERROR_GPU_MEMORY names size and budget.
@@ -157,11 +157,11 @@ sx_status sx_gpu_tape_dispatch(sx_gpu_tape *tape, sx_kernel kernel, const void *
                                uint32_t z);
 // The same with the grid read from `arguments` at `offset` (multiple of 4) when it runs.
 sx_status sx_gpu_tape_dispatch_indirect(sx_gpu_tape *tape, sx_kernel kernel, const void *parameters,
-                                        size_t parameters_size, const sx_gpu_binding *bindings,
-                                        uint32_t binding_count, sx_gpu_buffer *arguments, uint64_t offset);
+                                        size_t parameters_size, const sx_gpu_binding *bindings, uint32_t binding_count,
+                                        sx_gpu_buffer *arguments, uint64_t offset);
 // Offsets and size are multiples of 4; source and destination are different buffers.
-sx_status sx_gpu_tape_copy(sx_gpu_tape *tape, sx_gpu_buffer *source, uint64_t source_offset,
-                           sx_gpu_buffer *destination, uint64_t destination_offset, uint64_t size);
+sx_status sx_gpu_tape_copy(sx_gpu_tape *tape, sx_gpu_buffer *source, uint64_t source_offset, sx_gpu_buffer *destination,
+                           uint64_t destination_offset, uint64_t size);
 // Ends recording. After an error the tape can only be destroyed.
 sx_status sx_gpu_tape_finish(sx_gpu_tape *tape, sx_error *error);
 // The kernels dispatched so far, each once: what to give to sx_gpu_warm before the tape is finished. Writes at most
