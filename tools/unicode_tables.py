@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes runtime/text/unicode_tables.c from one pinned Unicode version.
 
-    pip install unicodedata2==15.0.0
+    pip install unicodedata2==16.0.0
     python3 tools/unicode_tables.py > runtime/text/unicode_tables.c
 
 The output is committed, since the standard library's version differs from one Python to the next and the classes
@@ -11,7 +11,7 @@ import sys
 
 import unicodedata2 as U
 
-PINNED = "15.0.0"
+PINNED = "16.0.0"
 CATEGORIES = ["Cn", "Cc", "Cf", "Co", "Cs", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No",
               "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp"]
 LIMIT = 0x110000

@@ -1,4 +1,4 @@
-// Unicode for the tokenizer: UTF-8, general categories, NFC. One pinned version (15.0.0), compiled in as tables made by
+// Unicode for the tokenizer: UTF-8, general categories, NFC. One pinned version (16.0.0), compiled in as tables made by
 // tools/unicode_tables.py, so that the same text gives the same tokens natively and in a browser, whatever the C
 // library knows. Pure functions, thread safe.
 #ifndef SX_TEXT_UNICODE_H
