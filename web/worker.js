@@ -1,0 +1,69 @@
+// The worker that the engine lives in: requests from specexit.js come in as { id, method, parameters }, results go
+// back as { id, result } or { id, error }; progress, replies and news of the device come by themselves.
+import * as cache from './worker/cache.js';
+import { packError } from './worker/error.js';
+import { Host } from './worker/host.js';
+
+// A page that tests names the module over a scripted engine, which needs no GPU.
+const parameters = new URL(import.meta.url).searchParams;
+const moduleName = parameters.get('module') === 'fake' ? './wasm/specexit_fake.mjs' : './wasm/specexit.mjs';
+
+const noGpu = async () => ({ device: null, adapter: null, pending: 0, wake() {}, counters: { submits: 0, maps: 0 }, lost: false });
+
+const aborts = new Map(); // request id -> AbortController
+let host = null;
+
+async function getHost() {
+    if (host) return host;
+    const { default: factory } = await import(moduleName);
+    host = new Host({
+        factory,
+        notify: (message) => postMessage(message),
+        open: parameters.get('module') === 'fake' ? noGpu : undefined,
+    });
+    return host;
+}
+
+const methods = {
+    async openDevice() {
+        await (await getHost()).openDevice();
+        return host.describeDevice();
+    },
+    async plan(what, { signal }) {
+        return (await getHost()).plan(what, signal);
+    },
+    async load(what, { signal, id }) {
+        return (await getHost()).load(what, (progress) => postMessage({ type: 'progress', id, progress }), signal);
+    },
+    unload: () => host?.unload(),
+    createSession: (desc) => host.createSession(desc),
+    destroySession: ({ session }) => host.destroySession(session),
+    begin: ({ session, options }) => host.begin(session, options),
+    answerNow: ({ session }) => host.answerNow(session),
+    keepThinking: ({ session }) => host.keepThinking(session),
+    stop: ({ session }) => host.stop(session),
+    tokens: ({ session }) => host.tokens(session),
+    render: ({ options }) => host.render(options),
+    tokenize: ({ text, special }) => host.tokenize(text, special),
+    loseDevice: () => host.loseDevice(),
+    cacheList: () => cache.list(),
+    cacheRemove: ({ key }) => cache.remove(key),
+    cacheSpace: () => cache.space(),
+};
+
+onmessage = async ({ data }) => {
+    const { id, method, abort } = data;
+    if (abort) {
+        aborts.get(abort)?.abort();
+        return;
+    }
+    const controller = new AbortController();
+    aborts.set(id, controller);
+    try {
+        postMessage({ id, result: await methods[method](data.parameters, { signal: controller.signal, id }) });
+    } catch (error) {
+        postMessage({ id, error: packError(error) });
+    } finally {
+        aborts.delete(id);
+    }
+};
