@@ -30,7 +30,7 @@ sx_status sx_session_create(sx_engine *engine, const sx_session_desc *desc, sx_s
     session->context = context;
     session->depth_limit = desc->depth ? desc->depth : 2;
     if (session->depth_limit > 2) session->depth_limit = 2;
-    const sx_status status = sx_session_buffers_create(engine, context, &session->buffers, error);
+    const sx_status status = sx_session_buffers_create(engine, engine->context, &session->buffers, error);
     if (status != SX_OK) {
         free(session->tokens);
         free(session);
@@ -126,6 +126,28 @@ void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end)
     session->prefill_next = first;
     session->prefill_end = end;
     session->phase = SX_PHASE_PREFILLING;
+}
+
+sx_status sx_session_warm(sx_session *session, sx_error *error)
+{
+    sx_status status = sx_cycle_choose(session, &(sx_drafting){0}, error);
+    if (status != SX_OK) return status;
+    const uint32_t splits = sx_tape_splits(1, session->buffers.slots);
+    const bool eagle = sx_draft_is_eagle(session->drafting.kind);
+    const sx_tape_key keys[] = {
+        {.kind = SX_TAPE_PREFILL, .splits = splits, .draft = eagle ? SX_DRAFT_CHAIN : SX_DRAFT_NONE},
+        {.kind = SX_TAPE_CYCLE,
+         .splits = splits,
+         .draft = session->drafting.kind,
+         .rows = session->rows,
+         .depth = eagle ? session->drafting.depth : 0,
+         .branch = eagle ? session->drafting.branch : 0},
+    };
+    for (uint32_t i = 0; i < 2 && status == SX_OK; i++) {
+        sx_gpu_tape *tape;
+        status = sx_tape_get(session->engine, &session->buffers, &session->tapes, &keys[i], &tape, error);
+    }
+    return status;
 }
 
 // ---- Begin ---------------------------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ sx_status sx_resume_take_sample(sx_session *session, const SxSample *sample, sx_
 
 // ---- session.c ----------------------------------------------------------------------------------------------------
 
+// Records the tapes a first reply needs, which creates their pipelines. SX_PENDING: call again.
+sx_status sx_session_warm(sx_session *session, sx_error *error);
 sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error);
 sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
                             sx_error *error);

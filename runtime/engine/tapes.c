@@ -10,7 +10,7 @@ typedef struct buffer_part {
 
 enum { BUFFER_PARTS = 11 };
 
-static uint32_t session_slots(uint32_t context)
+uint32_t sx_session_slots(uint32_t context)
 {
     // The rows of a verify pass stand behind the committed tokens, those of all levels of a draft's tree likewise.
     return context + SX_MAX_ROWS + SX_MAX_PATH * SX_MAX_BRANCH;
@@ -49,7 +49,7 @@ static sx_scratch_size scratch_size(const sx_engine *engine, uint32_t slots)
 
 uint64_t sx_session_buffers_bytes(const sx_engine *engine, uint32_t context)
 {
-    sx_session_buffers buffers = {.slots = session_slots(context)};
+    sx_session_buffers buffers = {.slots = sx_session_slots(context)};
     buffer_part parts[BUFFER_PARTS];
     list_parts(&buffers, engine, parts);
     uint64_t bytes = 0;
@@ -67,7 +67,7 @@ sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, s
 {
     sx_gpu *gpu = engine->gpu;
     memset(out, 0, sizeof *out);
-    out->slots = session_slots(context);
+    out->slots = sx_session_slots(context);
     out->aux = engine->aux;
     buffer_part parts[BUFFER_PARTS];
     list_parts(out, engine, parts);

@@ -26,6 +26,8 @@ typedef struct sx_session_buffers {
     sx_gpu_buffer *prefill_draft; // the same rows for the draft: each token is the next one's
 } sx_session_buffers;
 
+// Positions the key-value buffers of a session hold, those of a tree included.
+uint32_t sx_session_slots(uint32_t context);
 uint64_t sx_session_buffers_bytes(const sx_engine *engine, uint32_t context);
 sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out,
                                     sx_error *error);

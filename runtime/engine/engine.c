@@ -1,0 +1,360 @@
+// Loading a model, step by step, and the engine's smaller services.
+#include "engine/load.h"
+#include "engine/session.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_CONTEXT = 8192, UPLOAD_STEP = 16 << 20 };
+
+const char *sx_version(void)
+{
+    return SX_VERSION;
+}
+
+void sx_free(void *memory)
+{
+    free(memory);
+}
+
+void sx_engine_log(const sx_engine *engine, const char *format, ...)
+{
+    if (!engine->log) return;
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    engine->log(engine->log_user, line);
+}
+
+// ---- Opening -------------------------------------------------------------------------------------------------------
+
+static const sx_source **pointers(const sx_source *sources, uint32_t count)
+{
+    const sx_source **list = calloc(count, sizeof *list);
+    for (uint32_t i = 0; list && i < count; i++)
+        list[i] = &sources[i];
+    return list;
+}
+
+static sx_status open_sources(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
+{
+    sx_load *load = engine->load;
+    const sx_source *target = desc->target_sources, *draft = desc->draft_sources;
+    uint32_t target_count = desc->target_source_count, draft_count = desc->draft_source_count;
+    if (!desc->target_path && !target_count) {
+        if (!sx_bundled_model(&load->bundled[0], &load->bundled[1]))
+            return sx_fail(error, SX_ERROR_ARGUMENT, "no model given, and this build carries none; give a GGUF file");
+        engine->info.bundled = true;
+        target = &load->bundled[0];
+        target_count = 1;
+        if (!desc->no_draft && !desc->draft_path && !draft_count) {
+            draft = &load->bundled[1];
+            draft_count = 1;
+        }
+    }
+    load->target_sources = pointers(target, target_count);
+    load->draft_sources = pointers(draft, draft_count);
+    if ((target_count && !load->target_sources) || (draft_count && !load->draft_sources))
+        return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the list of files");
+    sx_status status = desc->target_path
+                           ? sx_model_files_open(desc->target_path, &load->files, error)
+                           : sx_model_files_from_sources(load->target_sources, target_count, &load->files, error);
+    if (status != SX_OK) return status;
+    if (desc->draft_path)
+        status = sx_draft_open(desc->draft_path, NULL, &load->draft, error);
+    else if (draft_count)
+        status = sx_draft_from_sources(load->draft_sources, draft_count, NULL, &load->draft, error);
+    if (status == SX_OK && desc->signals_path)
+        status = sx_signal_head_open(desc->signals_path, NULL, &load->signals, error);
+    return status;
+}
+
+static void take_exit_defaults(sx_engine *engine, const sx_exit_defaults *exit)
+{
+    engine->exit = *exit;
+    if (!exit->smoothing) return;
+    snprintf(engine->exit_smoothing, sizeof engine->exit_smoothing, "%s", exit->smoothing);
+    engine->exit.smoothing = engine->exit_smoothing;
+}
+
+static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
+{
+    sx_load *load = engine->load;
+    const sx_gguf *metadata = sx_model_files_metadata(load->files);
+    const char *name = sx_model_files_name(load->files);
+    sx_status status = sx_hparams_read(load->files, &engine->hparams, error);
+    if (status == SX_OK) status = sx_target_weights_find(load->files, &engine->hparams, &load->target, error);
+    if (status == SX_OK) status = sx_vocabulary_read(metadata, &engine->tokenizer, error);
+    if (status != SX_OK) return status;
+    if (sx_tokenizer_count(engine->tokenizer) > engine->hparams.vocabulary)
+        return sx_fail(error, SX_ERROR_FORMAT,
+                       "%s: tokenizer.ggml.tokens has %u tokens, token_embd.weight only %u rows", name,
+                       sx_tokenizer_count(engine->tokenizer), engine->hparams.vocabulary);
+    sx_gguf_string chat = {0};
+    status = sx_gguf_get_string(metadata, "tokenizer.chat_template", false, &chat, error);
+    if (status == SX_OK && desc->template_name)
+        status = sx_template_choose(desc->template_name, chat.data, chat.length, &engine->template_id, error);
+    else if (status == SX_OK)
+        engine->template_id = sx_template_detect(chat.data, chat.length);
+    if (status == SX_OK) status = sx_vocabulary_flags(engine, error);
+    if (status == SX_OK) status = sx_vocabulary_markers(engine, error);
+    engine->exit = (sx_exit_defaults){NAN, NAN, NAN, NAN, NULL};
+    if (status == SX_OK && load->draft) {
+        status = sx_draft_bind(load->draft, &engine->hparams, name, error);
+        take_exit_defaults(engine, &load->draft->exit);
+    }
+    if (status == SX_OK && load->signals) {
+        status = sx_signal_head_bind(load->signals, &engine->hparams, name, error);
+        take_exit_defaults(engine, &load->signals->exit);
+    }
+    return status;
+}
+
+// "Q4_K_M mix: Q4_K 169, Q6_K 29": the formats of all matrices, most frequent first.
+static void describe_formats(const sx_model_files *files, char *text, size_t size)
+{
+    uint32_t counts[SX_FORMAT_ALL] = {0};
+    const uint64_t tensors = sx_model_files_tensor_count(files);
+    for (uint64_t i = 0; i < tensors; i++) {
+        const sx_gguf_tensor *tensor = sx_model_files_tensor_at(files, i, NULL);
+        if (tensor->supported && tensor->dimension_count > 1) counts[tensor->format]++;
+    }
+    size_t used = 0;
+    text[0] = 0;
+    for (;;) {
+        uint32_t best = 0;
+        for (uint32_t f = 1; f < SX_FORMAT_ALL; f++)
+            if (counts[f] > counts[best]) best = f;
+        if (!counts[best] || used + 1 >= size) return;
+        const int written = snprintf(text + used, size - used, "%s%s %u", used ? ", " : "",
+                                     sx_format_get((sx_format)best)->name, counts[best]);
+        if (written < 0 || (size_t)written >= size - used) return;
+        used += (size_t)written;
+        counts[best] = 0;
+    }
+}
+
+static void fill_info(sx_engine *engine)
+{
+    sx_load *load = engine->load;
+    sx_engine_info *info = &engine->info;
+    const sx_hparams *hparams = &engine->hparams;
+    sx_gguf_string name = {0};
+    sx_gguf_get_string(sx_model_files_metadata(load->files), "general.name", false, &name, NULL);
+    snprintf(info->model_name, sizeof info->model_name, "%s",
+             name.length ? name.data : sx_model_files_name(load->files));
+    snprintf(info->architecture, sizeof info->architecture, "%s", hparams->architecture_name);
+    describe_formats(load->files, info->format, sizeof info->format);
+    const sx_template_info *facts = sx_template_facts(engine->template_id);
+    snprintf(info->template_name, sizeof info->template_name, "%s", facts ? facts->name : "");
+    if (load->draft) snprintf(info->draft_name, sizeof info->draft_name, "%s", load->draft->name);
+    info->layers = hparams->layers;
+    info->hidden = hparams->hidden;
+    info->vocabulary = hparams->vocabulary;
+    const uint64_t tensors = sx_model_files_tensor_count(load->files);
+    for (uint64_t i = 0; i < tensors; i++) {
+        const uint64_t *d = sx_model_files_tensor_at(load->files, i, NULL)->dimensions;
+        info->parameters += d[0] * d[1] * d[2] * d[3];
+    }
+    info->signals = load->signals ? load->signals->signal_mask : load->draft ? load->draft->signal_mask : 0;
+}
+
+static void choose_context(sx_engine *engine, uint32_t asked)
+{
+    uint32_t context = engine->hparams.context;
+    if (asked)
+        context = asked;
+    else if (context > DEFAULT_CONTEXT || !context)
+        context = DEFAULT_CONTEXT;
+    engine->context = engine->info.context = context;
+    if (asked > engine->hparams.context)
+        sx_engine_log(engine, "context: %u tokens asked for, the model was trained with %u; quality may suffer", asked,
+                      engine->hparams.context);
+}
+
+static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
+{
+    const sx_gpu_desc gpu = {.device = desc->device,
+                             .cache_dir = desc->cache_dir,
+                             .validation = desc->validation,
+                             .log = desc->log,
+                             .log_user = desc->log_user};
+    sx_status status = sx_gpu_open(&gpu, &engine->gpu, error);
+    if (status == SX_OK) status = sx_ops_create(engine->gpu, &engine->ops, error);
+    if (status != SX_OK) return status;
+    snprintf(engine->info.device, sizeof engine->info.device, "%s", sx_gpu_get_info(engine->gpu)->name);
+    status = sx_plan_weights(engine, error);
+    if (status == SX_OK) status = sx_plan_check_memory(engine, error);
+    if (status == SX_OK) status = sx_weights_allocate(&engine->weights, error);
+    if (status != SX_OK) return status;
+    // Matrices that the draft or the head borrow are known now that they have their places.
+    if (engine->load->target.tied) engine->target.head = engine->target.embedding;
+    if (engine->has_draft && !sx_tensor_exists(&engine->load->draft->token_embedding))
+        engine->draft.embedding = engine->target.embedding;
+    if (engine->has_draft && !sx_tensor_exists(&engine->load->draft->output)) engine->draft.head = engine->target.head;
+    return SX_OK;
+}
+
+sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *error)
+{
+    *out = NULL;
+    if (desc->kv_type != SX_KV_F16)
+        return sx_fail(error, SX_ERROR_UNSUPPORTED, "KV type: only f16 is there so far; leave the option out");
+    sx_engine *engine = calloc(1, sizeof *engine);
+    if (engine) engine->load = calloc(1, sizeof *engine->load);
+    if (!engine || !engine->load) {
+        free(engine);
+        return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the engine");
+    }
+    engine->log = desc->log;
+    engine->log_user = desc->log_user;
+    engine->quantize_draft = desc->quantize_draft;
+    engine->load->begin_time = sx_clock_seconds();
+    sx_status status = open_sources(engine, desc, error);
+    if (status == SX_OK) status = read_model(engine, desc, error);
+    if (status == SX_OK) {
+        fill_info(engine);
+        choose_context(engine, desc->context);
+        status = open_device(engine, desc, error);
+    }
+    if (status != SX_OK) {
+        sx_engine_destroy(engine);
+        return status;
+    }
+    engine->load->stage = SX_LOAD_UPLOADING;
+    *out = engine;
+    return SX_OK;
+}
+
+// ---- Going on loading ----------------------------------------------------------------------------------------------
+
+static void close_files(sx_load *load)
+{
+    sx_target_weights_free(&load->target);
+    sx_draft_close(load->draft);
+    sx_signal_head_close(load->signals);
+    sx_model_files_close(load->files);
+    load->draft = NULL;
+    load->signals = NULL;
+    load->files = NULL;
+}
+
+static sx_status finish_upload(sx_engine *engine, sx_error *error)
+{
+    sx_load *load = engine->load;
+    close_files(load);
+    load->stage = SX_LOAD_COMPILING;
+    // The probe is a session like any other; sx_session_create refuses while loading, hence the detour.
+    engine->load = NULL;
+    const sx_status status = sx_session_create(engine, &(sx_session_desc){0}, &load->probe, error);
+    engine->load = load;
+    return status;
+}
+
+static sx_status poll_upload(sx_engine *engine, sx_error *error)
+{
+    sx_load *load = engine->load;
+    const sx_status status = sx_weights_upload(&engine->weights, UPLOAD_STEP, error);
+    const double total = (double)engine->weights.bytes + 1;
+    load->fraction = 0.05 + 0.65 * (double)engine->weights.bytes_done / total;
+    return status == SX_OK ? finish_upload(engine, error) : status;
+}
+
+static sx_status poll_compile(sx_engine *engine, sx_error *error)
+{
+    sx_load *load = engine->load;
+    const sx_status status = sx_session_warm(load->probe, error);
+    if (status != SX_OK) return status;
+    sx_gpu_save_cache(engine->gpu);
+    load->stage = SX_LOAD_TESTING;
+    load->fraction = 0.95;
+    return SX_OK;
+}
+
+static void finish_load(sx_engine *engine)
+{
+    sx_load *load = engine->load;
+    sx_session_destroy(load->probe);
+    engine->info.load_seconds = sx_clock_seconds() - load->begin_time;
+    free(load->target_sources);
+    free(load->draft_sources);
+    free(load);
+    engine->load = NULL;
+}
+
+sx_status sx_engine_poll(sx_engine *engine, sx_load_progress *progress, sx_error *error)
+{
+    sx_status status = SX_OK;
+    sx_load *load = engine->load;
+    if (load) {
+        if (load->stage == SX_LOAD_UPLOADING)
+            status = poll_upload(engine, error);
+        else if (load->stage == SX_LOAD_COMPILING)
+            status = poll_compile(engine, error);
+        else
+            status = sx_selftest_poll(engine, error);
+        if (status == SX_OK && load->stage == SX_LOAD_READY) finish_load(engine);
+        if (status == SX_OK && engine->load) status = SX_PENDING;
+    }
+    if (progress) {
+        progress->stage = engine->load ? engine->load->stage : SX_LOAD_READY;
+        progress->fraction = engine->load ? engine->load->fraction : 1;
+        progress->bytes_loaded = engine->weights.bytes_done;
+        progress->bytes_total = engine->weights.bytes;
+    }
+    return status;
+}
+
+sx_status sx_engine_create(const sx_engine_desc *desc, bool (*on_progress)(void *user, const sx_load_progress *),
+                           void *user, sx_engine **out, sx_error *error)
+{
+    sx_engine *engine = NULL;
+    sx_status status = sx_engine_open(desc, &engine, error);
+    *out = NULL;
+    if (status != SX_OK) return status;
+    do {
+        sx_load_progress progress;
+        status = sx_engine_poll(engine, &progress, error);
+        const bool wanted = !on_progress || on_progress(user, &progress);
+        if (status == SX_PENDING && !wanted) status = sx_fail(error, SX_ERROR_CANCELLED, "loading was cancelled");
+    } while (status == SX_PENDING);
+    if (status != SX_OK) {
+        sx_engine_destroy(engine);
+        return status;
+    }
+    *out = engine;
+    return SX_OK;
+}
+
+void sx_engine_destroy(sx_engine *engine)
+{
+    if (!engine) return;
+    if (engine->load) {
+        close_files(engine->load);
+        sx_session_destroy(engine->load->probe);
+        free(engine->load->target_sources);
+        free(engine->load->draft_sources);
+        free(engine->load);
+    }
+    if (engine->gpu) {
+        sx_weights_destroy(&engine->weights);
+        sx_ops_destroy(&engine->ops);
+        sx_gpu_save_cache(engine->gpu);
+        sx_gpu_close(engine->gpu);
+    }
+    sx_tokenizer_free(engine->tokenizer);
+    free(engine->target.layers);
+    free(engine->draft.layers);
+    free(engine->token_flags);
+    free(engine);
+}
+
+void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)
+{
+    *info = engine->info;
+}

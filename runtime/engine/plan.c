@@ -1,0 +1,231 @@
+// Which tensor becomes which matrix on the device.
+#include "engine/load.h"
+#include "engine/tapes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct plan {
+    sx_weights *weights;
+    bool quantize; // matrices of float formats become Q8_0
+    sx_error *error;
+    sx_status status; // of the first failure
+} plan;
+
+static sx_format planned_format(const plan *p, const sx_tensor_ref *tensor)
+{
+    const bool floats =
+        tensor->format == SX_FORMAT_F32 || tensor->format == SX_FORMAT_F16 || tensor->format == SX_FORMAT_BF16;
+    return p->quantize && floats && tensor->columns % 32 == 0 ? SX_FORMAT_Q8_0 : tensor->format;
+}
+
+static void add_matrix(plan *p, const sx_tensor_ref *tensor, sx_matrix *out)
+{
+    if (p->status == SX_OK)
+        p->status = sx_weights_add_matrix(p->weights, &tensor, 1, planned_format(p, tensor), out, p->error);
+}
+
+static void add_vector(plan *p, const sx_tensor_ref *tensor, sx_gpu_binding *out)
+{
+    if (p->status == SX_OK) p->status = sx_weights_add_vector(p->weights, &tensor, 1, 0, out, p->error);
+}
+
+static void add_data(plan *p, const void *data, uint64_t size, sx_gpu_binding *out)
+{
+    if (p->status == SX_OK) p->status = sx_weights_add_data(p->weights, data, size, out, p->error);
+}
+
+// One matrix where the formats are equal, else one each. Returns how many.
+static uint32_t add_fused(plan *p, const sx_tensor_ref *const *tensors, uint32_t count, sx_matrix *out)
+{
+    bool equal = true;
+    for (uint32_t i = 1; i < count; i++)
+        if (planned_format(p, tensors[i]) != planned_format(p, tensors[0]) || tensors[i - 1]->rows % 32) equal = false;
+    if (equal && p->status == SX_OK)
+        p->status = sx_weights_add_matrix(p->weights, tensors, count, planned_format(p, tensors[0]), &out[0], p->error);
+    for (uint32_t i = 0; !equal && i < count; i++)
+        add_matrix(p, tensors[i], &out[i]);
+    return equal ? 1 : count;
+}
+
+static void plan_layer(plan *p, const sx_layer_weights *from, sx_layer *to)
+{
+    const sx_tensor_ref *qkv[] = {&from->q, &from->k, &from->v};
+    const sx_tensor_ref *biases[] = {&from->q_bias, &from->k_bias, &from->v_bias};
+    const sx_tensor_ref *norms[] = {&from->q_norm, &from->k_norm};
+    const sx_tensor_ref *gate_up[] = {&from->gate, &from->up};
+    add_vector(p, &from->attention_norm, &to->attention_norm);
+    add_vector(p, &from->hidden_norm, &to->hidden_norm);
+    add_vector(p, &from->ffn_norm, &to->ffn_norm);
+    add_vector(p, &from->post_attention_norm, &to->post_attention_norm);
+    add_vector(p, &from->post_ffn_norm, &to->post_ffn_norm);
+    to->qkv_count = add_fused(p, qkv, 3, to->qkv);
+    for (uint32_t i = 0; i < 3 && to->qkv_count == 3; i++)
+        add_vector(p, biases[i], &to->qkv_bias[i]);
+    if (p->status == SX_OK && to->qkv_count == 1)
+        p->status = sx_weights_add_vector(p->weights, biases, 3, 0, &to->qkv_bias[0], p->error);
+    if (p->status == SX_OK) p->status = sx_weights_add_vector(p->weights, norms, 2, 0, &to->qk_norm, p->error);
+    add_matrix(p, &from->o, &to->o);
+    add_vector(p, &from->o_bias, &to->o_bias);
+    to->gate_up_count = add_fused(p, gate_up, 2, to->gate_up);
+    add_matrix(p, &from->down, &to->down);
+}
+
+static void plan_target(plan *p, sx_engine *engine)
+{
+    const sx_target_weights *from = &engine->load->target;
+    const sx_hparams *hparams = &engine->hparams;
+    sx_target *to = &engine->target;
+    to->hparams = *hparams;
+    add_matrix(p, &from->token_embedding, &to->embedding);
+    add_vector(p, &from->output_norm, &to->output_norm);
+    if (!from->tied) add_matrix(p, &from->output, &to->head);
+    for (uint32_t i = 0; i < hparams->layers; i++) {
+        sx_layer *layer = &to->layers[i];
+        layer->hidden = hparams->hidden;
+        layer->ffn = hparams->ffn;
+        layer->eps = hparams->rms_eps;
+        layer->activation = hparams->activation;
+        const sx_rope *rope = sx_layer_rope(hparams, i);
+        layer->shape = (sx_attention_shape){.heads = hparams->heads,
+                                            .kv_heads = hparams->kv_heads,
+                                            .head_dim = hparams->head_dim,
+                                            .rope_dims = rope->head_dim,
+                                            .rope_layout = rope->layout,
+                                            .rope_factor = rope->factor,
+                                            .norm_after_rope = hparams->qk_norm == SX_QK_NORM_AFTER_ROPE,
+                                            .eps = hparams->rms_eps,
+                                            .scale = hparams->attention_scale,
+                                            .window = sx_layer_window(hparams, i),
+                                            .softcap = hparams->attention_softcap};
+        plan_layer(p, &from->layers[i], layer);
+    }
+    add_data(p, hparams->rope.inv_freq, hparams->rope.head_dim / 2 * sizeof(float), &to->inv_freq[0]);
+    add_data(p, hparams->rope_local.inv_freq, hparams->rope_local.head_dim / 2 * sizeof(float), &to->inv_freq[1]);
+}
+
+static void plan_draft(plan *p, sx_engine *engine)
+{
+    const sx_draft *from = engine->load->draft;
+    sx_eagle *to = &engine->draft;
+    *to = (sx_eagle){.hidden = from->hidden,
+                     .target_hidden = from->target_hidden,
+                     .layer_count = from->layers,
+                     .aux_count = from->aux_count,
+                     .vocabulary = from->draft_vocabulary,
+                     .eps = from->rms_eps,
+                     .norm_before_residual = from->norm_before_residual,
+                     .norm_output = from->norm_output,
+                     .feed_back_normed = from->feed_back_normed,
+                     .layers = to->layers};
+    add_matrix(p, &from->fc, &to->fc);
+    add_vector(p, &from->fc_bias, &to->fc_bias);
+    add_vector(p, &from->input_norm, &to->input_norm);
+    for (uint32_t i = 0; i < from->aux_count; i++)
+        add_vector(p, &from->fc_norm[i], &to->fc_norm[i]);
+    if (sx_tensor_exists(&from->token_embedding)) add_matrix(p, &from->token_embedding, &to->embedding);
+    if (sx_tensor_exists(&from->output)) add_matrix(p, &from->output, &to->head);
+    add_vector(p, &from->output_norm, &to->output_norm);
+    if (from->target_ids) add_data(p, from->target_ids, from->draft_vocabulary * sizeof(uint32_t), &to->token_map);
+    for (uint32_t i = 0; i < from->layers; i++) {
+        sx_layer *layer = &to->layers[i];
+        layer->hidden = from->hidden;
+        layer->ffn = from->ffn;
+        layer->eps = from->rms_eps;
+        layer->activation = SX_ACTIVATION_SILU;
+        layer->shape = (sx_attention_shape){.heads = from->heads,
+                                            .kv_heads = from->kv_heads,
+                                            .head_dim = from->head_dim,
+                                            .rope_dims = from->rope.head_dim,
+                                            .rope_layout = from->rope.layout,
+                                            .rope_factor = from->rope.factor,
+                                            .eps = from->rms_eps,
+                                            .scale = from->attention_scale,
+                                            .window = from->window};
+        plan_layer(p, &from->layer_weights[i], layer);
+    }
+    add_data(p, from->rope.inv_freq, from->rope.head_dim / 2 * sizeof(float), &to->inv_freq);
+}
+
+// The rows that exist, in their places among three; absent rows are zero and masked.
+static void plan_signals(plan *p, sx_engine *engine, const sx_tensor_ref *rows, uint32_t mask)
+{
+    const uint64_t width = rows->columns;
+    float *data = calloc(SX_SIGNALS * width, sizeof *data);
+    if (!data) {
+        p->status = sx_fail(p->error, SX_ERROR_MEMORY, "out of memory for the signal rows");
+        return;
+    }
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < SX_SIGNALS && p->status == SX_OK; i++)
+        if (mask >> i & 1) p->status = sx_tensor_read_floats(rows, next++, 1, data + i * width, p->error);
+    add_data(p, data, SX_SIGNALS * width * sizeof *data, &engine->signal_rows);
+    engine->signal_mask = mask;
+    free(data);
+}
+
+static sx_status plan_aux(sx_engine *engine, sx_error *error)
+{
+    const sx_draft *draft = engine->load->draft;
+    const sx_signal_head *head = engine->load->signals;
+    if (!draft && !head) return SX_OK;
+    engine->aux.count = draft ? draft->aux_count : head->aux_count;
+    memcpy(engine->aux.layers, draft ? draft->aux_layers : head->aux_layers, sizeof engine->aux.layers);
+    const size_t used = engine->aux.count * sizeof(uint32_t);
+    if (draft && head && (head->aux_count != draft->aux_count || memcmp(head->aux_layers, draft->aux_layers, used)))
+        return sx_fail(error, SX_ERROR_MISMATCH,
+                       "the signal head reads other layers of the target than the draft does; train the head with this "
+                       "draft, or leave one of them out");
+    return SX_OK;
+}
+
+sx_status sx_plan_weights(sx_engine *engine, sx_error *error)
+{
+    sx_load *load = engine->load;
+    engine->target.layers = calloc(engine->hparams.layers, sizeof(sx_layer));
+    engine->draft.layers = calloc(load->draft ? load->draft->layers : 1, sizeof(sx_layer));
+    if (!engine->target.layers || !engine->draft.layers)
+        return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the model's layers");
+    sx_weights_init(&engine->weights, engine->gpu);
+    plan p = {.weights = &engine->weights, .error = error, .status = plan_aux(engine, error)};
+    if (p.status == SX_OK) plan_target(&p, engine);
+    p.quantize = engine->quantize_draft;
+    if (load->draft && p.status == SX_OK) {
+        engine->has_draft = true;
+        plan_draft(&p, engine);
+    }
+    if (load->signals && p.status == SX_OK)
+        plan_signals(&p, engine, &load->signals->signals, load->signals->signal_mask);
+    else if (load->draft && load->draft->signal_mask && p.status == SX_OK)
+        plan_signals(&p, engine, &load->draft->signals, load->draft->signal_mask);
+    return p.status;
+}
+
+// Shared matrices and what depends on the context are known only when the plan has been carried out.
+static void set_slots(sx_engine *engine)
+{
+    const uint32_t slots = sx_session_slots(engine->context);
+    for (uint32_t i = 0; i < engine->hparams.layers; i++)
+        engine->target.layers[i].shape.slots = slots;
+    for (uint32_t i = 0; engine->has_draft && i < engine->draft.layer_count; i++)
+        engine->draft.layers[i].shape.slots = slots;
+}
+
+sx_status sx_plan_check_memory(sx_engine *engine, sx_error *error)
+{
+    set_slots(engine);
+    const uint64_t budget = sx_gpu_memory_budget(engine->gpu);
+    const uint64_t weights = sx_weights_bytes(&engine->weights);
+    const uint64_t session = sx_session_buffers_bytes(engine, engine->context);
+    engine->info.weight_bytes = weights;
+    engine->info.kv_bytes = sx_kv_bytes(engine->hparams.layers, sx_session_slots(engine->context),
+                                        engine->hparams.kv_heads, engine->hparams.head_dim);
+    engine->info.scratch_bytes = session - engine->info.kv_bytes;
+    if (!budget || weights + session <= budget) return SX_OK;
+    return sx_fail(error, SX_ERROR_GPU_MEMORY,
+                   "%s needs %llu MiB (weights %llu, context of %u tokens %llu), the device has %llu MiB free; use a "
+                   "smaller context, a smaller quantisation of the model, or another device",
+                   engine->info.model_name, (unsigned long long)((weights + session) >> 20),
+                   (unsigned long long)(weights >> 20), engine->context, (unsigned long long)(session >> 20),
+                   (unsigned long long)(budget >> 20));
+}
