@@ -1,0 +1,114 @@
+// Makes queries, keys and values ready for attention: for each row and head of qkv
+//   q, k with qk_norm: h / sqrt(mean(h^2) + eps) * norm weight, before the rotation or (norm_after_rope) behind it
+//   q, k: pairs (a, b) of the first rope_dims components turn by the angle position * inv_freq[pair]:
+//         (a cos - b sin, a sin + b cos) * rope_factor; pairs are (i, i + rope_dims / 2) or (2 i, 2 i + 1)
+//   q -> q [rows, heads * head_dim]; k, v -> kv [2][slots][kv_heads * head_dim] f16 at the row's slot
+//
+// qkv [rows, (heads + 2 kv_heads) * head_dim]. A workgroup of LANES invocations makes a head of a row, an invocation
+// pairs of neighbouring components (one word of kv); groups are (head, row). Dispatched by sx_op_attention_prepare.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "shared.h"
+#include "reduce.glsl"
+
+layout(local_size_x = LANES) in;
+layout(binding = 0, std140) uniform Parameters {
+    uint heads;
+    uint kv_heads;
+    uint head_dim;
+    uint rope_dims;
+    uint rope_pairs; // sx_rope_layout
+    uint slots;
+    uint has_norm;
+    uint norm_after_rope;
+    float eps;
+    float rope_factor;
+} p;
+layout(binding = 1, std430) readonly buffer Qkv { float data[]; } qkv;
+layout(binding = 2, std430) readonly buffer Norm { float data[]; } norm; // [2][head_dim]
+layout(binding = 3, std430) readonly buffer InvFreq { float data[]; } inv_freq;
+layout(binding = 4, std430) readonly buffer Batch { SxBatch batch; };
+layout(binding = 5, std430) writeonly buffer Q { float data[]; } q;
+layout(binding = 6, std430) writeonly buffer Kv { uint data[]; } kv;
+
+shared float head_values[256]; // after a norm before the rotation
+
+// (cos, sin) of angles up to 8e5. The drivers' own need be good only near 0, and only to 2^-11. The first two products
+// are exact in float32 also where fma() rounds twice: 25/16 and 17/2048 have 5 bits, the quadrant's number at most 19.
+vec2 cos_sin(float angle)
+{
+    const float quadrant = floor(angle * 0.63661977236 + 0.5);
+    precise float x = angle - quadrant * 1.5625;
+    x = x - quadrant * 0.00830078125;
+    x = fma(quadrant, 4.45446205103381e-6, x);
+    precise float z = x * x;
+    precise float s = fma(fma(fma(-1.9515295891e-4, z, 8.3321608736e-3), z, -1.6666654611e-1), z * x, x);
+    precise float c = fma(fma(fma(2.443315711809948e-5, z, -1.388731625493765e-3), z, 4.166664568298827e-2), z * z,
+                          fma(-0.5, z, 1.0));
+    const uint n = uint(int(quadrant)) & 3u;
+    const vec2 turned = (n & 1u) == 0u ? vec2(c, s) : vec2(s, c);
+    return vec2((n == 1u || n == 2u) ? -turned.x : turned.x, n >= 2u ? -turned.y : turned.y);
+}
+
+float rotated(uint component, float position)
+{
+    const uint half_dims = p.rope_dims / 2u;
+    if (component >= p.rope_dims) return head_values[component];
+    uint pair, other;
+    bool first;
+    if (p.rope_pairs != 0u) {
+        pair = component / 2u;
+        first = (component & 1u) == 0u;
+        other = component ^ 1u;
+    } else {
+        first = component < half_dims;
+        pair = first ? component : component - half_dims;
+        other = first ? component + half_dims : pair;
+    }
+    const vec2 turn = cos_sin(position * inv_freq.data[pair]) * p.rope_factor;
+    const float a = head_values[component], b = head_values[other];
+    return fma(a, turn.x, first ? -b * turn.y : b * turn.y);
+}
+
+void main()
+{
+    const uint head = gl_WorkGroupID.x, r = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
+    const uint kind = head < p.heads ? 0u : head < p.heads + p.kv_heads ? 1u : 2u; // q, k, v
+    const uint from = (r * (p.heads + 2u * p.kv_heads) + head) * p.head_dim;
+    const bool norm_before = p.has_norm != 0u && kind != 2u && p.norm_after_rope == 0u;
+    const bool norm_behind = p.has_norm != 0u && kind != 2u && p.norm_after_rope != 0u;
+    precise float sum = 0.0;
+    for (uint i = lane; i < p.head_dim; i += LANES) {
+        float value = qkv.data[from + i];
+        // The rotation keeps the sum of the squares but for its factor.
+        if (norm_behind && i < p.rope_dims) value *= p.rope_factor;
+        sum = fma(value, value, sum);
+    }
+    const float factor = 1.0 / sqrt(reduce_sum(lane, sum) / float(p.head_dim) + p.eps);
+    for (uint i = lane; i < p.head_dim; i += LANES) {
+        precise float value = qkv.data[from + i];
+        if (norm_before) value = value * factor * norm.data[kind * p.head_dim + i];
+        head_values[i] = value;
+    }
+    barrier();
+    const float position = float(batch.position[r]);
+    const uint slot = min(batch.slot[r], p.slots - 1u);
+    const uint row_words = p.kv_heads * p.head_dim / 2u;
+    for (uint word = lane; word < p.head_dim / 2u; word += LANES) {
+        vec2 pair = vec2(head_values[2u * word], head_values[2u * word + 1u]);
+        if (kind != 2u) pair = vec2(rotated(2u * word, position), rotated(2u * word + 1u, position));
+        if (norm_behind) {
+            const uint at = kind * p.head_dim + 2u * word;
+            pair *= factor * vec2(norm.data[at], norm.data[at + 1u]);
+        }
+        if (kind == 0u) {
+            const uint to = (r * p.heads + head) * p.head_dim + 2u * word;
+            q.data[to] = pair.x;
+            q.data[to + 1u] = pair.y;
+        } else {
+            const uint kv_head = head - p.heads - (kind - 1u) * p.kv_heads;
+            kv.data[((kind - 1u) * p.slots + slot) * row_words + kv_head * p.head_dim / 2u + word] =
+                packHalf2x16(clamp(pair, vec2(-65504.0), vec2(65504.0)));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+// out[r, out_offset + i] = x[r, i] / sqrt(mean(x[r, :n]^2) + eps) * weight[i] + residual[r, i]
+//
+// x [rows, x_stride], out and residual [rows, out_stride]. A workgroup of LANES invocations makes a row; an invocation
+// every LANES-th element. Dispatched by sx_op_rms_norm.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "reduce.glsl"
+
+layout(local_size_x = LANES) in;
+layout(binding = 0, std140) uniform Parameters {
+    uint n;
+    uint x_stride;
+    uint out_stride;
+    uint out_offset;
+    float eps;
+    uint has_residual;
+} p;
+layout(binding = 1, std430) readonly buffer X { float data[]; } x;
+layout(binding = 2, std430) readonly buffer Weight { float data[]; } weight;
+layout(binding = 3, std430) readonly buffer Residual { float data[]; } residual;
+layout(binding = 4, std430) writeonly buffer Out { float data[]; } result;
+
+void main()
+{
+    const uint r = gl_WorkGroupID.x, lane = gl_LocalInvocationID.x;
+    const uint from = r * p.x_stride, to = r * p.out_stride;
+    precise float sum = 0.0;
+    for (uint i = lane; i < p.n; i += LANES) {
+        const float value = x.data[from + i];
+        sum = fma(value, value, sum);
+    }
+    const float factor = 1.0 / sqrt(reduce_sum(lane, sum) / float(p.n) + p.eps);
+    for (uint i = lane; i < p.n; i += LANES) {
+        precise float value = x.data[from + i] * factor * weight.data[i];
+        if (p.has_residual != 0u) value += residual.data[to + i];
+        result.data[to + p.out_offset + i] = value;
+    }
+}
