@@ -1,0 +1,252 @@
+#include "graph/ops_internal.h"
+
+#include "kernels.gen.h"
+#include "model/quant.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(SX_ATTENTION_SPLIT == 64, "attention.glsl says so, too");
+
+// Partial results of attention beyond this are made and merged in several passes over the rows, which reuse the
+// scratch: at 32 rows, 32 heads and 32k positions all at once would need 270 MiB.
+static const uint64_t ATTENTION_SCRATCH_LIMIT = 32u << 20;
+
+// Bytes of the buffer bound where an optional input is absent. Kernels declare an SxBatch at some of these bindings,
+// and WebGPU refuses a binding smaller than what is declared.
+static const uint64_t NOTHING_SIZE = sizeof(SxBatch);
+
+sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
+{
+    const sx_gpu_info *info = sx_gpu_get_info(gpu);
+    memset(ops, 0, sizeof *ops);
+    ops->gpu = gpu;
+    ops->shuffle_linear = info->kind == SX_GPU_CPU && info->subgroup_size >= 4 &&
+                          (info->features & SX_GPU_FEATURE_SUBGROUP_SHUFFLE) &&
+                          sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_SHUFFLE);
+    return sx_gpu_buffer_create(gpu, NOTHING_SIZE, SX_GPU_STORAGE, "nothing", &ops->nothing, error);
+}
+
+void sx_ops_destroy(sx_ops *ops)
+{
+    if (ops->gpu) sx_gpu_buffer_destroy(ops->gpu, ops->nothing);
+    memset(ops, 0, sizeof *ops);
+}
+
+sx_kernel ops_kernel(const char *format, ...)
+{
+    char name[64];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(name, sizeof name, format, arguments);
+    va_end(arguments);
+    return sx_kernel_find(name);
+}
+
+ops_format_name ops_name_of_format(uint32_t format)
+{
+    assert(format < SX_FORMAT_COUNT);
+    ops_format_name name = {{0}};
+    const char *text = sx_format_get((sx_format)format)->name;
+    for (size_t i = 0; text[i] && i + 1 < sizeof name.text; i++)
+        name.text[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+    return name;
+}
+
+static uint32_t row_words(const sx_matrix *matrix)
+{
+    return (uint32_t)sx_tile_row_words((sx_format)matrix->format, matrix->columns);
+}
+
+static uint32_t rows_of_piece(const sx_matrix *matrix, uint32_t piece)
+{
+    return piece + 1 < matrix->piece_count ? matrix->piece_rows : matrix->rows - piece * matrix->piece_rows;
+}
+
+void sx_op_embed(const sx_ops *ops, sx_gpu_tape *tape, const sx_matrix *table, sx_gpu_binding batch, uint32_t rows,
+                 float scale, sx_gpu_binding out)
+{
+    (void)ops;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS);
+    const sx_kernel kernel = ops_kernel("embed_%s", ops_name_of_format(table->format).text);
+    for (uint32_t piece = 0; piece < table->piece_count; piece++) {
+        const struct {
+            uint32_t words_per_row, columns, matrix_rows, first_row, piece_rows;
+            float scale;
+        } parameters = {row_words(table),
+                        table->columns,
+                        table->rows,
+                        piece * table->piece_rows,
+                        rows_of_piece(table, piece),
+                        scale};
+        const sx_gpu_binding bindings[] = {table->piece[piece], batch, out};
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 3,
+                             ops_ceil_div(table->columns, 4 * 64), rows, 1);
+    }
+}
+
+void sx_op_rms_norm(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_norm_args *args)
+{
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->n >= 1);
+    const struct {
+        uint32_t n, x_stride, out_stride, out_offset;
+        float eps;
+        uint32_t has_residual;
+    } parameters = {args->n,          args->x_stride, args->out_stride,
+                    args->out_offset, args->eps,      ops_present(args->residual)};
+    const sx_gpu_binding bindings[] = {args->x, args->weight, ops_optional(ops, args->residual), args->out};
+    const sx_kernel kernel = ops_on_cpu(ops)   ? SX_KERNEL_RMS_NORM_16
+                             : args->n <= 1024 ? SX_KERNEL_RMS_NORM_64
+                                               : SX_KERNEL_RMS_NORM_256;
+    sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 4, rows, 1, 1);
+}
+
+// The kernel rows that serve `rows` activation rows.
+static uint32_t linear_kernel_rows(uint32_t rows)
+{
+    return rows == 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
+}
+
+static sx_kernel linear_kernel(const sx_ops *ops, uint32_t format, uint32_t kernel_rows)
+{
+    const ops_format_name name = ops_name_of_format(format);
+    if (!ops->shuffle_linear) return ops_kernel("linear_%s_m%u", name.text, kernel_rows);
+    const unsigned lanes = sx_gpu_get_info(ops->gpu)->subgroup_size >= 8 ? 8 : 4;
+    return ops_kernel("linear_%s_m%u_shuffle%u", name.text, kernel_rows, lanes);
+}
+
+void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args)
+{
+    const sx_matrix *weight = args->weight;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS);
+    assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
+    const uint32_t kernel_rows = linear_kernel_rows(rows), row_blocks = ops_ceil_div(rows, kernel_rows);
+    const sx_kernel kernel = linear_kernel(ops, weight->format, kernel_rows);
+    for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
+        const uint32_t piece_rows = rows_of_piece(weight, piece);
+        const struct {
+            uint32_t words_per_row, columns, matrix_rows, first_row, rows, row_blocks, x_stride, out_stride, out_offset,
+                residual_stride, has_bias, has_residual;
+        } parameters = {row_words(weight),
+                        weight->columns,
+                        piece_rows,
+                        piece * weight->piece_rows,
+                        rows,
+                        row_blocks,
+                        args->x_stride,
+                        args->out_stride,
+                        args->out_offset,
+                        args->residual_stride,
+                        ops_present(args->bias),
+                        ops_present(args->residual)};
+        const sx_gpu_binding bindings[] = {weight->piece[piece], args->x, ops_optional(ops, args->bias),
+                                           ops_optional(ops, args->residual), args->out};
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 5,
+                             ops_ceil_div(piece_rows, 32) * row_blocks, 1, 1);
+    }
+}
+
+void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_prepare_args *args)
+{
+    const sx_attention_shape *shape = args->shape;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS);
+    assert(shape->head_dim % 2 == 0 && shape->head_dim <= 256 && shape->rope_dims <= shape->head_dim);
+    assert(shape->kv_heads && shape->heads % shape->kv_heads == 0 && shape->slots);
+    const struct {
+        uint32_t heads, kv_heads, head_dim, rope_dims, rope_pairs, slots, has_norm, norm_after_rope;
+        float eps, rope_factor;
+    } parameters = {shape->heads,
+                    shape->kv_heads,
+                    shape->head_dim,
+                    shape->rope_dims,
+                    shape->rope_layout == SX_ROPE_PAIRS,
+                    shape->slots,
+                    ops_present(args->qk_norm),
+                    shape->norm_after_rope,
+                    shape->eps,
+                    shape->rope_factor};
+    const sx_gpu_binding bindings[] = {
+        args->qkv, ops_optional(ops, args->qk_norm), args->inv_freq, args->batch, args->q, args->kv};
+    const sx_kernel kernel = ops_on_cpu(ops) ? SX_KERNEL_ATTENTION_PREPARE_16 : SX_KERNEL_ATTENTION_PREPARE_64;
+    sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 6, shape->heads + 2 * shape->kv_heads,
+                         rows, 1);
+}
+
+static uint64_t scratch_bytes_per_row(const sx_attention_shape *shape, uint32_t splits)
+{
+    return 4 * (uint64_t)shape->heads * splits * (shape->head_dim + 2);
+}
+
+static uint32_t attention_rows_per_pass(const sx_attention_shape *shape, uint32_t rows, uint32_t splits)
+{
+    const uint64_t fitting = ATTENTION_SCRATCH_LIMIT / scratch_bytes_per_row(shape, splits);
+    return fitting >= rows ? rows : fitting ? (uint32_t)fitting : 1;
+}
+
+uint64_t sx_attention_scratch_size(const sx_attention_shape *shape, uint32_t rows, uint32_t splits)
+{
+    return attention_rows_per_pass(shape, rows, splits) * scratch_bytes_per_row(shape, splits);
+}
+
+void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args)
+{
+    const sx_attention_shape *shape = args->shape;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->splits >= 1);
+    const uint32_t per_pass = attention_rows_per_pass(shape, rows, args->splits);
+    const sx_kernel kernel = ops->shuffle_linear ? SX_KERNEL_ATTENTION_SHUFFLE : SX_KERNEL_ATTENTION;
+    for (uint32_t first = 0; first < rows; first += per_pass) {
+        const uint32_t count = rows - first < per_pass ? rows - first : per_pass;
+        const struct {
+            uint32_t heads, kv_heads, head_dim, slots, window, splits, first_row, rows;
+            float scale, softcap;
+        } parameters = {shape->heads, shape->kv_heads, shape->head_dim, shape->slots, shape->window,
+                        args->splits, first,           count,           shape->scale, shape->softcap};
+        const sx_gpu_binding partial[] = {args->q, args->kv, args->batch, args->scratch};
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, partial, 4, args->splits, shape->heads,
+                             count);
+        const sx_gpu_binding merge[] = {args->scratch, args->batch, args->out};
+        sx_gpu_tape_dispatch(tape, SX_KERNEL_ATTENTION_MERGE, &parameters, sizeof parameters, merge, 3,
+                             ops_ceil_div(count * shape->heads * shape->head_dim, 64), 1, 1);
+    }
+}
+
+void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
+                      sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out)
+{
+    (void)ops;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && n >= 1);
+    const struct {
+        uint32_t n, count, activation;
+    } parameters = {n, rows * n, activation};
+    const sx_gpu_binding bindings[] = {gate_up, out};
+    sx_gpu_tape_dispatch(tape, SX_KERNEL_GATED_UNIT, &parameters, sizeof parameters, bindings, 2,
+                         ops_ceil_div(rows * n, 64), 1, 1);
+}
+
+void sx_op_gather_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_gather_args *args)
+{
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->n >= 1 && args->x_stride >= args->x_offset + args->n);
+    const uint64_t x_size = args->x.size ? args->x.size : sx_gpu_buffer_size(args->x.buffer) - args->x.offset;
+    const uint32_t x_rows = (uint32_t)(x_size / (4 * (uint64_t)args->x_stride));
+    const struct {
+        uint32_t n, x_stride, x_offset, out_stride, out_offset, has_batch, x_rows;
+    } parameters = {args->n,          args->x_stride,           args->x_offset,     args->out_stride,
+                    args->out_offset, ops_present(args->batch), x_rows ? x_rows : 1};
+    const sx_gpu_binding bindings[] = {args->x, ops_optional(ops, args->batch), args->out};
+    sx_gpu_tape_dispatch(tape, SX_KERNEL_GATHER_ROWS, &parameters, sizeof parameters, bindings, 3,
+                         ops_ceil_div(args->n, 64), rows, 1);
+}
+
+void sx_op_signals(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding weight, uint32_t n,
+                   uint32_t mask, sx_gpu_binding x, sx_gpu_binding out)
+{
+    (void)ops;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && n >= 1);
+    const struct {
+        uint32_t n, mask;
+    } parameters = {n, mask};
+    const sx_gpu_binding bindings[] = {weight, x, out};
+    sx_gpu_tape_dispatch(tape, SX_KERNEL_SIGNALS, &parameters, sizeof parameters, bindings, 3, rows, 1, 1);
+}
