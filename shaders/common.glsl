@@ -9,10 +9,8 @@ uint group_index()
     return gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
 }
 
-// The same for the invocation, for kernels whose workgroups are one-dimensional.
-uint invocation_index()
-{
-    return group_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-}
+// The same for the invocation, for kernels whose workgroups are one-dimensional. A macro, so that gl_WorkGroupSize is
+// read where the workgroup size is declared already: before that glslang silently takes 1.
+#define invocation_index() (group_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x)
 
 #endif

@@ -1,0 +1,46 @@
+// Runs the conformance suite on one native backend: conformance vulkan|null [part of a case's name].
+// The validation layers are asked for; any message of theirs is a failure.
+#include "conformance.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_line(const char *line)
+{
+    printf("%s\n", line);
+}
+
+static void log_line(void *user, const char *line)
+{
+    (void)user;
+    printf("  log: %s\n", line);
+}
+
+int main(int argument_count, char **arguments)
+{
+    const char *backend = argument_count > 1 ? arguments[1] : "vulkan";
+    const bool null = strcmp(backend, "null") == 0;
+    const sx_gpu_desc desc = {
+        .backend = null ? SX_GPU_BACKEND_NULL : SX_GPU_BACKEND_VULKAN, .validation = true, .log = log_line};
+    conformance_run run = {.filter = argument_count > 2 ? arguments[2] : NULL, .print = print_line};
+    sx_error error = {SX_OK, ""};
+    sx_gpu *gpu = NULL;
+    if (sx_gpu_open(&desc, &gpu, &error) != SX_OK) {
+        fprintf(stderr, "conformance: %s\n", error.message);
+        return 1;
+    }
+    const sx_gpu_info *info = sx_gpu_get_info(gpu);
+    printf("%s, %s, features 0x%x, validation %s\n", info->name, info->driver, info->features,
+           info->validation ? "on" : "off");
+    run.state.gpu = gpu;
+    run.state.computes = !null;
+    bool waiting;
+    while (conformance_step(&run, &waiting)) {
+        // Natively a case that waits is called again at once; its polls give the device time.
+    }
+    const uint32_t messages = sx_gpu_validation_messages(gpu);
+    printf("%u cases, %u failed, %u checks, %u validation messages\n", conformance_case_total(), run.failed,
+           run.state.checks, messages);
+    sx_gpu_close(gpu);
+    return run.failed || messages || run.state.checks == 0;
+}
