@@ -12,8 +12,9 @@ static void fill_device(const sx_gpu_info *from, sx_device_info *to)
     static const char *const kinds[] = {"discrete", "integrated", "virtual", "cpu", "other"};
     static const char *const backends[] = {"", "vulkan", "webgpu", "null"};
     memset(to, 0, sizeof *to);
-    snprintf(to->name, sizeof to->name, "%s", from->name);
-    snprintf(to->driver, sizeof to->driver, "%s", from->driver);
+    _Static_assert(sizeof to->name == sizeof from->name && sizeof to->driver == sizeof from->driver, "whole names");
+    memcpy(to->name, from->name, sizeof to->name);
+    memcpy(to->driver, from->driver, sizeof to->driver);
     snprintf(to->kind, sizeof to->kind, "%s", kinds[from->kind]);
     snprintf(to->backend, sizeof to->backend, "%s", backends[from->backend]);
     to->memory_total = from->memory_total;

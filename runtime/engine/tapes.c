@@ -8,7 +8,7 @@ typedef struct buffer_part {
     const char *label;
 } buffer_part;
 
-enum { BUFFER_PARTS = 11 };
+enum { BUFFER_PARTS = 11, MAX_TAPE_KERNELS = 256 };
 
 uint32_t sx_session_slots(uint32_t context)
 {
@@ -204,42 +204,60 @@ static bool same_key(const sx_tape_key *a, const sx_tape_key *b)
            a->depth == b->depth && a->branch == b->branch;
 }
 
+// Begins a tape in the place of the one that was used longest ago.
+static sx_status begin_tape(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                            const sx_tape_key *key, sx_tape_entry **out, sx_error *error)
+{
+    static const char *const labels[] = {"prefill", "cycle", "logits", "resample"};
+    sx_tape_entry *entry = &cache->entry[0];
+    for (uint32_t i = 1; i < SX_TAPE_CACHE; i++)
+        if (cache->entry[i].used < entry->used) entry = &cache->entry[i];
+    sx_gpu_tape_destroy(engine->gpu, entry->tape);
+    memset(entry, 0, sizeof *entry);
+    sx_status status = sx_gpu_tape_create(engine->gpu, labels[key->kind], &entry->tape, error);
+    if (status != SX_OK) return status;
+    entry->key = *key;
+    sx_pass pass = {.ops = &engine->ops, .tape = entry->tape, .scratch = &buffers->scratch, .splits = key->splits};
+    record(&pass, engine, buffers, key);
+    sx_kernel kernels[MAX_TAPE_KERNELS];
+    const uint32_t count = sx_gpu_tape_kernels(entry->tape, kernels, MAX_TAPE_KERNELS);
+    status = sx_gpu_warm(engine->gpu, kernels, count < MAX_TAPE_KERNELS ? count : MAX_TAPE_KERNELS, error);
+    *out = entry;
+    return status;
+}
+
+static void drop_tape(sx_gpu *gpu, sx_tape_entry *entry)
+{
+    sx_gpu_tape_destroy(gpu, entry->tape);
+    memset(entry, 0, sizeof *entry);
+}
+
 sx_status sx_tape_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
                       const sx_tape_key *key, sx_gpu_tape **out, sx_error *error)
 {
-    static const char *const labels[] = {"prefill", "cycle", "logits", "resample"};
-    uint32_t oldest = 0;
-    cache->clock++;
-    for (uint32_t i = 0; i < SX_TAPE_CACHE; i++) {
-        if (cache->entry[i].tape && same_key(&cache->entry[i].key, key)) {
-            cache->entry[i].used = cache->clock;
-            *out = cache->entry[i].tape;
-            return SX_OK;
-        }
-        if (cache->entry[i].used < cache->entry[oldest].used) oldest = i;
+    sx_tape_entry *entry = NULL;
+    for (uint32_t i = 0; i < SX_TAPE_CACHE && !entry; i++)
+        if (cache->entry[i].tape && same_key(&cache->entry[i].key, key)) entry = &cache->entry[i];
+    sx_status status = SX_OK;
+    if (!entry) status = begin_tape(engine, buffers, cache, key, &entry, error);
+    if (status == SX_OK && !entry->finished) {
+        status = sx_gpu_warm_poll(engine->gpu, NULL, error);
+        if (status == SX_PENDING) return status;
+        if (status == SX_OK) status = sx_gpu_tape_finish(entry->tape, error);
+        entry->finished = status == SX_OK;
     }
-    sx_gpu_tape_destroy(engine->gpu, cache->entry[oldest].tape);
-    memset(&cache->entry[oldest], 0, sizeof cache->entry[oldest]);
-    sx_gpu_tape *tape = NULL;
-    sx_status status = sx_gpu_tape_create(engine->gpu, labels[key->kind], &tape, error);
-    if (status != SX_OK) return status;
-    sx_pass pass = {.ops = &engine->ops, .tape = tape, .scratch = &buffers->scratch, .splits = key->splits};
-    record(&pass, engine, buffers, key);
-    status = sx_gpu_tape_finish(tape, error);
     if (status != SX_OK) {
-        sx_gpu_tape_destroy(engine->gpu, tape);
+        if (entry) drop_tape(engine->gpu, entry);
         return status;
     }
-    cache->entry[oldest].key = *key;
-    cache->entry[oldest].tape = tape;
-    cache->entry[oldest].used = cache->clock;
-    *out = tape;
+    entry->used = ++cache->clock;
+    *out = entry->tape;
     return SX_OK;
 }
 
 void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache)
 {
     for (uint32_t i = 0; i < SX_TAPE_CACHE; i++)
-        sx_gpu_tape_destroy(gpu, cache->entry[i].tape);
-    memset(cache, 0, sizeof *cache);
+        drop_tape(gpu, &cache->entry[i]);
+    cache->clock = 0;
 }

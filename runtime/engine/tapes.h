@@ -49,12 +49,14 @@ typedef struct sx_tape_key {
 } sx_tape_key;
 
 enum { SX_TAPE_CACHE = 24, SX_NGRAM_LONGEST = 4 };
+typedef struct sx_tape_entry {
+    sx_tape_key key;
+    sx_gpu_tape *tape; // NULL: free
+    bool finished;     // false while its pipelines are being made
+    uint64_t used;     // for eviction: when it was asked for last
+} sx_tape_entry;
 typedef struct sx_tape_cache {
-    struct {
-        sx_tape_key key;
-        sx_gpu_tape *tape;
-        uint64_t used; // for eviction: when it was asked for last
-    } entry[SX_TAPE_CACHE];
+    sx_tape_entry entry[SX_TAPE_CACHE];
     uint64_t clock;
 } sx_tape_cache;
 
@@ -65,7 +67,8 @@ static inline bool sx_draft_is_eagle(sx_draft_kind kind)
 }
 // The smallest splits whose tape serves positions below `positions`.
 uint32_t sx_tape_splits(uint32_t positions, uint32_t slots);
-// The tape for the key, recorded if it is not in the cache. Owned by the cache.
+// The tape for the key, recorded if it is not in the cache. Owned by the cache. SX_PENDING while its pipelines are
+// being made: call again.
 sx_status sx_tape_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
                       const sx_tape_key *key, sx_gpu_tape **out, sx_error *error);
 void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache);

@@ -393,3 +393,17 @@ void sx_gpu_tape_get_stats(const sx_gpu_tape *tape, sx_gpu_tape_stats *stats)
 {
     *stats = tape->stats;
 }
+
+uint32_t sx_gpu_tape_kernels(const sx_gpu_tape *tape, sx_kernel *kernels, uint32_t capacity)
+{
+    bool seen[SX_KERNEL_COUNT] = {false};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < tape->command_count; i++) {
+        const gpu_command *command = &tape->commands[i];
+        if (command->kind == GPU_COPY || seen[command->kernel]) continue;
+        seen[command->kernel] = true;
+        if (count < capacity) kernels[count] = command->kernel;
+        count++;
+    }
+    return count;
+}
