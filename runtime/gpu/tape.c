@@ -394,14 +394,19 @@ void sx_gpu_tape_get_stats(const sx_gpu_tape *tape, sx_gpu_tape_stats *stats)
     *stats = tape->stats;
 }
 
+static bool kernel_seen(const sx_gpu_tape *tape, uint32_t before, sx_kernel kernel)
+{
+    for (uint32_t i = 0; i < before; i++)
+        if (tape->commands[i].kind != GPU_COPY && tape->commands[i].kernel == kernel) return true;
+    return false;
+}
+
 uint32_t sx_gpu_tape_kernels(const sx_gpu_tape *tape, sx_kernel *kernels, uint32_t capacity)
 {
-    bool seen[SX_KERNEL_COUNT] = {false};
     uint32_t count = 0;
     for (uint32_t i = 0; i < tape->command_count; i++) {
         const gpu_command *command = &tape->commands[i];
-        if (command->kind == GPU_COPY || seen[command->kernel]) continue;
-        seen[command->kernel] = true;
+        if (command->kind == GPU_COPY || kernel_seen(tape, i, command->kernel)) continue;
         if (count < capacity) kernels[count] = command->kernel;
         count++;
     }
