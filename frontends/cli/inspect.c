@@ -1,0 +1,244 @@
+// specexit devices, models, info: what there is.
+#include "commands.h"
+#include "json.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void print(cli_context *context, const cli_text *text)
+{
+    cli_terminal_write(&context->terminal, cli_text_string(text), text->length, CLI_PLAIN);
+}
+
+static void print_line(void *user, const char *line)
+{
+    cli_context *context = user;
+    cli_terminal_write(&context->terminal, line, strlen(line), CLI_PLAIN);
+    cli_terminal_write(&context->terminal, "\n", 1, CLI_PLAIN);
+}
+
+static void device_json(cli_text *out, uint32_t index, const sx_device_info *device)
+{
+    cli_json json = {.out = out};
+    cli_json_open(&json, '{');
+    cli_json_put_integer(&json, "index", index);
+    cli_json_put_string(&json, "name", device->name);
+    cli_json_put_string(&json, "driver", device->driver);
+    cli_json_put_string(&json, "kind", device->kind);
+    cli_json_put_string(&json, "backend", device->backend);
+    cli_json_put_integer(&json, "memory_total", device->memory_total);
+    cli_json_put_integer(&json, "memory_budget", device->memory_budget);
+    cli_json_put_integer(&json, "subgroup_size", device->subgroup_size);
+    cli_json_put_boolean(&json, "fp16", device->fp16);
+    cli_json_put_boolean(&json, "integer_dot", device->integer_dot);
+    cli_json_put_boolean(&json, "cooperative_matrix", device->cooperative_matrix);
+    cli_json_put_boolean(&json, "unified_memory", device->unified_memory);
+    cli_json_close(&json, '}');
+    cli_text_add(out, "\n");
+}
+
+static void device_text(cli_text *out, uint32_t index, const sx_device_info *device)
+{
+    cli_text_printf(out, "%u  %s\n   %s, %s, %s\n   memory: ", index, device->name, device->kind, device->backend,
+                    device->driver);
+    if (device->memory_total) {
+        cli_format_bytes(out, device->memory_total);
+    } else {
+        cli_text_add(out, "unknown");
+    }
+    if (device->memory_budget) {
+        cli_text_add(out, ", ");
+        cli_format_bytes(out, device->memory_budget);
+        cli_text_add(out, " to be had now");
+    }
+    cli_text_printf(out, "%s\n   features: subgroups of %u%s%s%s\n",
+                    device->unified_memory ? ", shared with the CPU" : "", device->subgroup_size,
+                    device->fp16 ? ", fp16" : "", device->integer_dot ? ", integer dot" : "",
+                    device->cooperative_matrix ? ", cooperative matrix" : "");
+}
+
+int cli_devices(cli_context *context)
+{
+    sx_error error = {0};
+    uint32_t count = 0;
+    if (sx_list_devices(NULL, 0, &count, &error) != SX_OK) return cli_fail(context, "%s", error.message);
+    sx_device_info *devices = cli_allocate(count, sizeof *devices);
+    uint32_t capacity = count;
+    sx_status status = sx_list_devices(devices, capacity, &count, &error);
+    int code = CLI_EXIT_OK;
+    if (status != SX_OK) {
+        code = cli_fail(context, "%s", error.message);
+    } else if (count == 0) {
+        code = cli_fail(context, "no device with Vulkan was found; install a driver for the GPU, or "
+                                 "mesa-vulkan-drivers, which also runs on the CPU");
+    }
+    cli_text out = {0};
+    for (uint32_t i = 0; code == CLI_EXIT_OK && i < count && i < capacity; i++)
+        (context->options.json ? device_json : device_text)(&out, i, &devices[i]);
+    print(context, &out);
+    cli_text_free(&out);
+    free(devices);
+    return code ? code : cli_finish_output(context);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// Names of the GGUF files in `folder`, sorted; `*count` 0 when there is no such folder.
+static char **list_models(const char *folder, size_t *count)
+{
+    char **names = NULL;
+    *count = 0;
+    DIR *open = opendir(folder);
+    for (struct dirent *entry = open ? readdir(open) : NULL; entry; entry = readdir(open)) {
+        size_t length = strlen(entry->d_name);
+        if (length <= 5 || strcmp(entry->d_name + length - 5, ".gguf") != 0) continue;
+        names = cli_reallocate(names, *count + 1, sizeof *names);
+        names[(*count)++] = cli_copy_string(entry->d_name);
+    }
+    if (open) closedir(open);
+    if (*count) qsort(names, *count, sizeof *names, by_name);
+    return names;
+}
+
+static void model_line(cli_text *out, const char *folder, char *name, bool as_json)
+{
+    struct stat status = {0};
+    cli_text path = {0};
+    cli_text_printf(&path, "%s/%s", folder, name);
+    stat(path.data, &status);
+    name[strlen(name) - 5] = 0;
+    if (as_json) {
+        cli_json json = {.out = out};
+        cli_json_open(&json, '{');
+        cli_json_put_string(&json, "id", name);
+        cli_json_put_string(&json, "path", path.data);
+        cli_json_put_integer(&json, "bytes", (uint64_t)status.st_size);
+        cli_json_close(&json, '}');
+    } else {
+        cli_text_printf(out, "%-28s ", name);
+        cli_format_bytes(out, (uint64_t)status.st_size);
+    }
+    cli_text_add(out, "\n");
+    cli_text_free(&path);
+}
+
+int cli_models(cli_context *context)
+{
+    char *cache = cli_cache_folder();
+    if (!cache) return cli_fail(context, "neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look into");
+    cli_text folder = {0}, out = {0};
+    cli_text_printf(&folder, "%s/models", cache);
+    size_t count;
+    char **names = list_models(folder.data, &count);
+    for (size_t i = 0; i < count; i++) {
+        model_line(&out, folder.data, names[i], context->options.json);
+        free(names[i]);
+    }
+    if (count == 0 && !context->options.json)
+        fprintf(stderr, "specexit: no models in %s; `sh tools/models.sh list` shows what can be fetched\n",
+                folder.data);
+    print(context, &out);
+    free(names);
+    free(cache);
+    cli_text_free(&folder);
+    cli_text_free(&out);
+    return cli_finish_output(context);
+}
+
+static void engine_signals(cli_text *out, uint32_t signals)
+{
+    static const char *const names[] = {"confidence", "progress", "remain"};
+    bool any = false;
+    for (unsigned i = 0; i < 3; i++) {
+        if (!(signals >> i & 1)) continue;
+        cli_text_printf(out, "%s%s", any ? ", " : "", names[i]);
+        any = true;
+    }
+    if (!any) cli_text_add(out, "none (thinking is left by margin)");
+}
+
+static void engine_text(cli_text *out, const sx_engine_info *info)
+{
+    cli_text_printf(out, "model          %s%s\n", info->model_name, info->bundled ? " (bundled)" : "");
+    cli_text_printf(out, "architecture   %s, %u layers, hidden %u, vocabulary %u, %.1f M parameters\n",
+                    info->architecture, info->layers, info->hidden, info->vocabulary, (double)info->parameters * 1e-6);
+    cli_text_printf(out, "format         %s\n", info->format);
+    cli_text_printf(out, "chat template  %s, %s\n", info->template_name[0] ? info->template_name : "not recognised",
+                    info->thinks ? "thinks" : "does not think by itself");
+    cli_text_printf(out, "draft          %s", info->draft_name[0] ? info->draft_name : "none (n-gram lookup serves)");
+    if (info->draft_acceptance > 0) cli_text_printf(out, ", %.2f tokens per cycle in its test", info->draft_acceptance);
+    cli_text_add(out, "\nsignals        ");
+    engine_signals(out, info->signals);
+    cli_text_printf(out, "\ndevice         %s\n", info->device);
+    cli_text_printf(out, "speculation    %s\n",
+                    info->bitwise_lossless ? "lossless to the bit on this device"
+                                           : "close, not lossless to the bit, on this device");
+    cli_text_printf(out, "context        %u tokens\nmemory         ", info->context);
+    cli_format_bytes(out, info->weight_bytes);
+    cli_text_add(out, " weights, ");
+    cli_format_bytes(out, info->kv_bytes);
+    cli_text_add(out, " keys and values, ");
+    cli_format_bytes(out, info->scratch_bytes);
+    cli_text_printf(out, " scratch\nloaded in      %.2f s\n", info->load_seconds);
+}
+
+static void engine_json(cli_text *out, const sx_engine_info *info)
+{
+    cli_json json = {.out = out};
+    cli_json_open(&json, '{');
+    cli_json_put_string(&json, "model", info->model_name);
+    cli_json_put_string(&json, "architecture", info->architecture);
+    cli_json_put_string(&json, "format", info->format);
+    cli_json_put_string(&json, "template", info->template_name);
+    cli_json_put_string(&json, "draft", info->draft_name);
+    cli_json_put_string(&json, "device", info->device);
+    cli_json_put_integer(&json, "layers", info->layers);
+    cli_json_put_integer(&json, "hidden", info->hidden);
+    cli_json_put_integer(&json, "vocabulary", info->vocabulary);
+    cli_json_put_integer(&json, "context", info->context);
+    cli_json_put_integer(&json, "parameters", info->parameters);
+    cli_json_put_integer(&json, "weight_bytes", info->weight_bytes);
+    cli_json_put_integer(&json, "kv_bytes", info->kv_bytes);
+    cli_json_put_integer(&json, "scratch_bytes", info->scratch_bytes);
+    cli_json_put_boolean(&json, "has_confidence", info->signals & SX_SIGNAL_HAS_CONFIDENCE);
+    cli_json_put_boolean(&json, "has_progress", info->signals & SX_SIGNAL_HAS_PROGRESS);
+    cli_json_put_boolean(&json, "has_remain", info->signals & SX_SIGNAL_HAS_REMAIN);
+    cli_json_put_boolean(&json, "thinks", info->thinks);
+    cli_json_put_boolean(&json, "bitwise_lossless", info->bitwise_lossless);
+    cli_json_put_boolean(&json, "bundled", info->bundled);
+    cli_json_put_number(&json, "draft_acceptance", info->draft_acceptance);
+    cli_json_put_number(&json, "load_seconds", info->load_seconds);
+    cli_json_close(&json, '}');
+    cli_text_add(out, "\n");
+}
+
+int cli_info(cli_context *context)
+{
+    if (context->operand_count) {
+        if (context->options.model || context->options.draft)
+            return cli_usage_error(context, "give FILE to list a file, or -m and -d to load a model, not both");
+        if (context->options.json)
+            return cli_usage_error(context, "--json is for the loaded model; leave FILE out and use -m");
+        sx_error error = {0};
+        if (sx_describe_file(context->operands[0], print_line, context, &error) != SX_OK)
+            return cli_fail(context, "%s", error.message);
+        return cli_finish_output(context);
+    }
+    sx_engine *engine;
+    int code = cli_load_engine(context, &engine);
+    if (code != CLI_EXIT_OK) return code;
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    cli_text out = {0};
+    (context->options.json ? engine_json : engine_text)(&out, &info);
+    print(context, &out);
+    cli_text_free(&out);
+    sx_engine_destroy(engine);
+    return cli_finish_output(context);
+}

@@ -1,0 +1,129 @@
+#include "json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void value(cli_json *json)
+{
+    if (json->comma) cli_text_add(json->out, ",");
+    json->comma = true;
+}
+
+void cli_json_open(cli_json *json, char bracket)
+{
+    value(json);
+    cli_text_append(json->out, &bracket, 1);
+    json->comma = false;
+}
+
+void cli_json_close(cli_json *json, char bracket)
+{
+    cli_text_append(json->out, &bracket, 1);
+    json->comma = true;
+}
+
+void cli_json_key(cli_json *json, const char *key)
+{
+    cli_json_string(json, key);
+    cli_text_add(json->out, ":");
+    json->comma = false;
+}
+
+// Length of the valid UTF-8 sequence at `text`, 0 when there is none (Unicode 15, table 3-7).
+static size_t sequence(const unsigned char *text, size_t left)
+{
+    unsigned char lead = text[0];
+    if (lead < 0x80) return 1;
+    size_t bytes = lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    if (bytes == 0 || bytes > left) return 0;
+    for (size_t i = 1; i < bytes; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0;
+    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f)) return 0;
+    if ((lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f)) return 0;
+    return bytes;
+}
+
+void cli_json_bytes(cli_json *json, const char *bytes, size_t length)
+{
+    static const char escapes[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const unsigned char *text = (const unsigned char *)bytes;
+    value(json);
+    cli_text_add(json->out, "\"");
+    for (size_t i = 0; i < length;) {
+        size_t size = sequence(text + i, length - i);
+        const char *found = text[i] ? strchr(escapes, text[i]) : NULL;
+        if (found) {
+            cli_text_printf(json->out, "\\%c", letters[found - escapes]);
+        } else if (text[i] < 0x20 || text[i] == 0x7f) {
+            cli_text_printf(json->out, "\\u%04x", text[i]);
+        } else if (size == 0) {
+            cli_text_add(json->out, "\xef\xbf\xbd");
+        } else {
+            cli_text_append(json->out, bytes + i, size);
+        }
+        i += size ? size : 1;
+    }
+    cli_text_add(json->out, "\"");
+}
+
+void cli_json_string(cli_json *json, const char *string)
+{
+    if (string) {
+        cli_json_bytes(json, string, strlen(string));
+    } else {
+        cli_json_null(json);
+    }
+}
+
+void cli_json_number(cli_json *json, double number)
+{
+    if (!isfinite(number)) {
+        cli_json_null(json);
+        return;
+    }
+    value(json);
+    cli_text_printf(json->out, "%.9g", number);
+}
+
+void cli_json_integer(cli_json *json, uint64_t integer)
+{
+    value(json);
+    cli_text_printf(json->out, "%llu", (unsigned long long)integer);
+}
+
+void cli_json_boolean(cli_json *json, bool boolean)
+{
+    value(json);
+    cli_text_add(json->out, boolean ? "true" : "false");
+}
+
+void cli_json_null(cli_json *json)
+{
+    value(json);
+    cli_text_add(json->out, "null");
+}
+
+void cli_json_put_string(cli_json *json, const char *key, const char *string)
+{
+    cli_json_key(json, key);
+    cli_json_string(json, string);
+}
+
+void cli_json_put_number(cli_json *json, const char *key, double number)
+{
+    cli_json_key(json, key);
+    cli_json_number(json, number);
+}
+
+void cli_json_put_integer(cli_json *json, const char *key, uint64_t integer)
+{
+    cli_json_key(json, key);
+    cli_json_integer(json, integer);
+}
+
+void cli_json_put_boolean(cli_json *json, const char *key, bool boolean)
+{
+    cli_json_key(json, key);
+    cli_json_boolean(json, boolean);
+}

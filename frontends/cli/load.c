@@ -1,0 +1,193 @@
+#include "load.h"
+#include "interrupt.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void complain(cli_context *context, const char *format, va_list arguments)
+{
+    cli_terminal_close(&context->terminal);
+    fprintf(stderr, "%sspecexit: %s", cli_style_begin(context->terminal.color_err, CLI_RED),
+            cli_style_end(context->terminal.color_err));
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+int cli_fail(cli_context *context, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    complain(context, format, arguments);
+    va_end(arguments);
+    return CLI_EXIT_FAILURE;
+}
+
+int cli_usage_error(cli_context *context, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    complain(context, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try `specexit%s%s --help`.\n", context->command ? " " : "",
+            context->command ? context->command : "");
+    return CLI_EXIT_USAGE;
+}
+
+int cli_exit_interrupted(void)
+{
+    int fatal = cli_interrupt_fatal();
+    return CLI_EXIT_SIGNAL + (fatal ? fatal : 2); // 2: SIGINT
+}
+
+int cli_finish_output(cli_context *context)
+{
+    cli_terminal_close(&context->terminal);
+    if (!context->terminal.broken) return CLI_EXIT_OK;
+    if (context->terminal.broken_code == EPIPE) return CLI_EXIT_SIGNAL + 13; // as SIGPIPE would have ended it
+    return cli_fail(context, "standard output cannot be written: %s", strerror(context->terminal.broken_code));
+}
+
+void cli_format_bytes(cli_text *out, uint64_t bytes)
+{
+    if (bytes >= 1000000000) {
+        cli_text_printf(out, "%.1f GB", (double)bytes * 1e-9);
+    } else if (bytes >= 10000000) {
+        cli_text_printf(out, "%.0f MB", (double)bytes * 1e-6);
+    } else if (bytes >= 1000000) {
+        cli_text_printf(out, "%.1f MB", (double)bytes * 1e-6);
+    } else if (bytes >= 1000) {
+        cli_text_printf(out, "%.0f kB", (double)bytes * 1e-3);
+    } else {
+        cli_text_printf(out, "%u B", (unsigned)bytes);
+    }
+}
+
+// The XDG specification: a relative path in the variable counts as unset.
+static char *base_folder(const char *variable, const char *fallback)
+{
+    const char *base = getenv(variable), *home = getenv("HOME");
+    cli_text path = {0};
+    if (base && base[0] == '/') {
+        cli_text_printf(&path, "%s/specexit", base);
+    } else if (home && home[0] == '/') {
+        cli_text_printf(&path, "%s/%s/specexit", home, fallback);
+    }
+    return path.data;
+}
+
+char *cli_cache_folder(void)
+{
+    return base_folder("XDG_CACHE_HOME", ".cache");
+}
+char *cli_state_folder(void)
+{
+    return base_folder("XDG_STATE_HOME", ".local/state");
+}
+
+// A model's name instead of a path: NAME.gguf in the cache's models folder. NULL when `model` is a path.
+static char *model_by_name(const char *model)
+{
+    struct stat status;
+    if (!model || strchr(model, '/') || stat(model, &status) == 0) return NULL;
+    char *folder = cli_cache_folder();
+    if (!folder) return NULL;
+    cli_text path = {0};
+    cli_text_printf(&path, "%s/models/%s.gguf", folder, model);
+    free(folder);
+    if (stat(path.data, &status) != 0) cli_text_free(&path);
+    return path.data;
+}
+
+static bool on_progress(void *user, const sx_load_progress *progress)
+{
+    static const char *const stages[] = {"opening", "uploading weights", "compiling kernels", "testing the device",
+                                         "ready"};
+    cli_terminal *terminal = user;
+    if (cli_interrupt_count() || cli_interrupt_fatal()) return false;
+    if (!cli_status_due(terminal)) return true;
+    cli_text line = {0};
+    cli_text_add(&line, "loading ");
+    cli_bar(&line, progress->fraction, 20);
+    cli_text_printf(&line, " %3.0f %%  %s", 100 * progress->fraction, stages[progress->stage]);
+    if (progress->stage == SX_LOAD_UPLOADING && progress->bytes_total) {
+        cli_text_add(&line, ", ");
+        cli_format_bytes(&line, progress->bytes_loaded);
+        cli_text_add(&line, " of ");
+        cli_format_bytes(&line, progress->bytes_total);
+    }
+    cli_status(terminal, line.data, false);
+    cli_text_free(&line);
+    return true;
+}
+
+static void on_log(void *user, const char *text)
+{
+    cli_context *context = user;
+    if (context->options.quiet) return;
+    cli_status_clear(&context->terminal);
+    fprintf(stderr, "specexit: %s\n", text);
+}
+
+static void describe_load(cli_context *context, const sx_engine *engine)
+{
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    cli_text line = {0};
+    cli_text_printf(&line, "%s (%s, %s, ", info.model_name, info.architecture, info.format);
+    cli_format_bytes(&line, info.weight_bytes);
+    cli_text_printf(&line, ") on %s; draft: %s; loaded in %.1f s", info.device,
+                    info.draft_name[0] ? info.draft_name : "none", info.load_seconds);
+    cli_status_clear(&context->terminal);
+    fprintf(stderr, "specexit: %s\n", line.data);
+    if (!info.bitwise_lossless)
+        fputs("specexit: this device computes a row differently in a batch; speculation may change close calls\n",
+              stderr);
+    cli_text_free(&line);
+}
+
+int cli_load_engine(cli_context *context, sx_engine **engine)
+{
+    const cli_options *options = &context->options;
+    char *cache = options->no_cache ? NULL : options->cache ? cli_copy_string(options->cache) : cli_cache_folder();
+    char *named = model_by_name(options->model);
+    sx_engine_desc desc = {.target_path = named ? named : options->model,
+                           .draft_path = options->draft,
+                           .signals_path = options->signal_head,
+                           .no_draft = options->no_draft,
+                           .device = options->device,
+                           .cache_dir = cache,
+                           .context = options->context,
+                           .kv_type = (sx_kv_type)options->kv_type,
+                           .quantize_draft = options->quantize_draft,
+                           .validation = options->validation,
+                           .template_name = options->template_name,
+                           .log = on_log,
+                           .log_user = context};
+    sx_error error = {0};
+    *engine = NULL;
+    sx_status status = sx_engine_create(&desc, on_progress, &context->terminal, engine, &error);
+    cli_status_clear(&context->terminal);
+    free(cache);
+    free(named);
+    if (status == SX_OK) {
+        if (options->verbose) describe_load(context, *engine);
+        return CLI_EXIT_OK;
+    }
+    *engine = NULL;
+    if (status == SX_ERROR_CANCELLED) return cli_exit_interrupted();
+    return cli_fail(context, "%s", error.message);
+}
+
+int cli_load_session(cli_context *context, sx_engine *engine, sx_session **session)
+{
+    sx_session_desc desc = {.depth = context->options.cycles_ahead};
+    sx_error error = {0};
+    *session = NULL;
+    if (sx_session_create(engine, &desc, session, &error) == SX_OK) return CLI_EXIT_OK;
+    *session = NULL;
+    return cli_fail(context, "%s", error.message);
+}

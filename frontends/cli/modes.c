@@ -1,0 +1,250 @@
+#include "modes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum value_use { NO_VALUE, WANTS_VALUE, MAY_HAVE_VALUE } value_use;
+
+typedef struct mode_kind {
+    const char *name;
+    value_use value;
+    void (*apply)(cli_mode *mode, const cli_options *options, double value);
+    double least, most; // of the value
+} mode_kind;
+
+static void natural_with(cli_mode *mode, sx_draft_kind kind)
+{
+    mode->natural = true;
+    mode->drafting.kind = kind;
+    if (kind == SX_DRAFT_NONE) mode->drafting = (sx_drafting){.kind = kind};
+}
+
+static void plain(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options, (void)value;
+    natural_with(mode, SX_DRAFT_NONE);
+}
+
+static void speculative(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)value;
+    natural_with(mode, (sx_draft_kind)options->draft_kind);
+}
+
+static void ngram(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options, (void)value;
+    natural_with(mode, SX_DRAFT_NGRAM);
+}
+
+static void chain(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options, (void)value;
+    natural_with(mode, SX_DRAFT_CHAIN);
+}
+
+static void tree(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options, (void)value;
+    natural_with(mode, SX_DRAFT_TREE);
+}
+
+static void specexit(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)value;
+    mode->policy = cli_options_describe(options).policy;
+}
+
+static void signals(cli_mode *mode, const cli_options *options, double value)
+{
+    specexit(mode, options, value);
+    mode->policy.kind = SX_POLICY_SIGNALS;
+}
+
+static void one_signal(cli_mode *mode, const cli_options *options, uint32_t signal)
+{
+    signals(mode, options, 0);
+    mode->policy.signals = signal;
+}
+
+static void confidence(cli_mode *mode, const cli_options *options, double value)
+{
+    one_signal(mode, options, SX_SIGNAL_HAS_CONFIDENCE);
+    if (value > 0) mode->policy.confidence = (float)value;
+}
+
+static void progress(cli_mode *mode, const cli_options *options, double value)
+{
+    one_signal(mode, options, SX_SIGNAL_HAS_PROGRESS);
+    if (value > 0) mode->policy.progress = (float)value;
+}
+
+static void remaining(cli_mode *mode, const cli_options *options, double value)
+{
+    one_signal(mode, options, SX_SIGNAL_HAS_REMAIN);
+    if (value > 0) mode->policy.remain = (float)value;
+}
+
+static void margin(cli_mode *mode, const cli_options *options, double value)
+{
+    specexit(mode, options, value);
+    mode->policy.kind = SX_POLICY_MARGIN;
+    if (value < 0) mode->policy.margin = (float)value;
+}
+
+static void entropy(cli_mode *mode, const cli_options *options, double value)
+{
+    specexit(mode, options, value);
+    mode->policy.kind = SX_POLICY_ENTROPY;
+    if (value > 0) mode->policy.entropy = (float)value;
+}
+
+static void budget(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options;
+    mode->policy.soft_budget = (uint32_t)value;
+}
+
+static void hard_budget(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options;
+    mode->policy.hard_budget = (uint32_t)value;
+}
+
+static const mode_kind kinds[] = {
+    {"plain", NO_VALUE, plain, 0, 0},
+    {"speculative", NO_VALUE, speculative, 0, 0},
+    {"specexit", NO_VALUE, specexit, 0, 0},
+    {"ngram", NO_VALUE, ngram, 0, 0},
+    {"chain", NO_VALUE, chain, 0, 0},
+    {"tree", NO_VALUE, tree, 0, 0},
+    {"signals", NO_VALUE, signals, 0, 0},
+    {"confidence", MAY_HAVE_VALUE, confidence, 1e-6, 1},
+    {"progress", MAY_HAVE_VALUE, progress, 1e-6, 1},
+    {"remain", MAY_HAVE_VALUE, remaining, 1e-6, 1e9},
+    {"margin", MAY_HAVE_VALUE, margin, -1000, -1e-6},
+    {"entropy", MAY_HAVE_VALUE, entropy, 1e-6, 1000},
+    {"budget", WANTS_VALUE, budget, 1, 4e9},
+    {"hard-budget", WANTS_VALUE, hard_budget, 1, 4e9},
+};
+
+enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
+
+static void unknown_mode(const char *name, cli_text *message)
+{
+    const char *names[KIND_COUNT + 2] = {"first"};
+    for (int i = 0; i < KIND_COUNT; i++)
+        names[i + 1] = kinds[i].name;
+    const char *meant = cli_suggest(name, names);
+    cli_text_printf(message, "--modes knows no \"%s\"", name);
+    if (meant) {
+        cli_text_printf(message, "; did you mean \"%s\"?", meant);
+    } else {
+        cli_text_add(message, "; `specexit compare --help` lists the modes");
+    }
+}
+
+static bool read_value(const mode_kind *kind, const char *text, double *value, cli_text *message)
+{
+    *value = 0;
+    if (!text && kind->value != WANTS_VALUE) return true;
+    char *end = NULL;
+    if (text) *value = strtod(text, &end);
+    bool good =
+        text && kind->value != NO_VALUE && end != text && *end == 0 && *value >= kind->least && *value <= kind->most;
+    if (good) return true;
+    if (kind->value == NO_VALUE) {
+        cli_text_printf(message, "--modes: %s takes no value", kind->name);
+    } else {
+        cli_text_printf(message, "--modes: %s needs a number between %g and %g, such as %s=%s", kind->name, kind->least,
+                        kind->most, kind->name,
+                        kind->most < 0       ? "-3"
+                        : kind->most <= 1000 ? "0.5"
+                                             : "100");
+    }
+    return false;
+}
+
+static bool parse_mode(const char *text, const cli_options *options, cli_mode *mode, cli_text *message)
+{
+    *mode = (cli_mode){.policy = {.kind = SX_POLICY_NONE, .no_loop_guard = options->policy.no_loop_guard}};
+    mode->drafting = cli_options_describe(options).drafting;
+    snprintf(mode->name, sizeof mode->name, "%s", text);
+    char name[48];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
+    const char *equals = strchr(text, '=');
+    if (strcmp(name, "first") == 0) {
+        mode->first = true;
+        snprintf(mode->mark, sizeof mode->mark, "%s", equals ? equals + 1 : "So ");
+        return true;
+    }
+    for (int i = 0; i < KIND_COUNT; i++) {
+        if (strcmp(kinds[i].name, name) != 0) continue;
+        double value;
+        if (!read_value(&kinds[i], equals ? equals + 1 : NULL, &value, message)) return false;
+        kinds[i].apply(mode, options, value);
+        return true;
+    }
+    unknown_mode(name, message);
+    return false;
+}
+
+uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode modes[CLI_MAXIMUM_MODES],
+                         cli_text *message)
+{
+    uint32_t count = 0;
+    bool natural = false;
+    for (const char *at = list ? list : "plain,speculative,specexit"; *at;) {
+        size_t length = strcspn(at, ",");
+        char text[48];
+        if (length == 0 || length >= sizeof text || count == CLI_MAXIMUM_MODES) {
+            cli_text_printf(message, "--modes needs up to %d names with commas between them", CLI_MAXIMUM_MODES);
+            return 0;
+        }
+        snprintf(text, sizeof text, "%.*s", (int)length, at);
+        if (!parse_mode(text, options, &modes[count], message)) return 0;
+        if (modes[count].first && !natural) {
+            cli_text_add(message, "--modes: first is measured on a mode without exit; put plain or speculative "
+                                  "before it");
+            return 0;
+        }
+        natural = natural || modes[count].natural;
+        count++;
+        at += length + (at[length] == ',');
+    }
+    if (count == 0) cli_text_add(message, "--modes is empty; it takes a list such as plain,specexit");
+    return count;
+}
+
+// The number of the first paragraph that begins with `mark`, counted by the blank lines before it; -1: none. `*end` is
+// the byte behind it.
+static long find_paragraph(const char *text, const char *mark, size_t *end)
+{
+    const char *at = text + strspn(text, "\n");
+    for (long paragraph = 0; *at; paragraph++) {
+        const char *blank = strstr(at, "\n\n"), *next = blank ? blank + 2 : at + strlen(at);
+        *end = (size_t)(next - text);
+        if (strncmp(at, mark, strlen(mark)) == 0) return paragraph;
+        at = next + strspn(next, "\n");
+    }
+    return -1;
+}
+
+uint32_t cli_first_budget(const cli_reply *natural, const char *mark)
+{
+    size_t end;
+    const char *text = cli_text_string(&natural->thinking);
+    long paragraph = find_paragraph(text, mark, &end), seen = 0;
+    if (paragraph < 0) return 0;
+    for (uint32_t i = 0; i < natural->point_count; i++) {
+        if (!natural->points[i].boundary || seen++ < paragraph) continue;
+        uint32_t index = natural->points[i].token_index, start = natural->thinking_start;
+        return index > start ? index - start : 1;
+    }
+    // No step boundaries were reported: by the share of the text, half a step early.
+    double share = natural->thinking.length ? (double)end / (double)natural->thinking.length : 0;
+    double tokens = share * natural->stats.thinking_tokens - 3;
+    return tokens > 1 ? (uint32_t)tokens : 1;
+}

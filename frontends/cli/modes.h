@@ -1,0 +1,28 @@
+// The modes that `compare` runs: how each drafts and when it leaves the thinking.
+#ifndef CLI_MODES_H
+#define CLI_MODES_H
+
+#include "options.h"
+#include "reply.h"
+
+typedef struct cli_mode {
+    char name[48]; // as it was written
+    sx_policy policy;
+    sx_drafting drafting;
+    bool natural; // the thinking ends by itself: its signals can be drawn, and `first` measured on it
+    bool first;   // leave after the first paragraph that begins with `mark`
+    char mark[32];
+} cli_mode;
+
+enum { CLI_MAXIMUM_MODES = 16 };
+
+// Parses a list such as "plain,speculative,budget=60"; NULL: plain,speculative,specexit. Returns the count, or 0 with
+// a sentence.
+uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode modes[CLI_MAXIMUM_MODES],
+                         cli_text *message);
+
+// Thinking tokens up to the end of the first paragraph that begins with `mark` in a reply that ended by itself; 0 when
+// there is none. A little less rather than more, so that as a soft budget it leaves exactly there.
+uint32_t cli_first_budget(const cli_reply *natural, const char *mark);
+
+#endif

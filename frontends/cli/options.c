@@ -1,0 +1,302 @@
+#include "option_table.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONG_OPTION = 256 }; // getopt's value of the first option; letters lie below
+
+static bool parse_float(const cli_option *option, const char *text, float *out, cli_text *message)
+{
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (end == text || *end || errno || !isfinite(value) || value < option->minimum || value > option->maximum) {
+        cli_text_printf(message, "--%s needs a number between %g and %g, not \"%s\"", option->name,
+                        option->minimum == 1e-6 ? 0 : option->minimum, option->maximum == -1e-6 ? 0 : option->maximum,
+                        text);
+        return false;
+    }
+    *out = (float)value;
+    return true;
+}
+
+static bool parse_unsigned(const char *text, uint64_t maximum, uint64_t *out)
+{
+    char *end;
+    if (!isdigit((unsigned char)text[0])) return false;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*end || errno || value > maximum) return false;
+    *out = value;
+    return true;
+}
+
+static bool parse_count(const cli_option *option, const char *text, uint32_t *out, cli_text *message)
+{
+    uint64_t value;
+    if (!parse_unsigned(text, (uint64_t)option->maximum, &value) || value < (uint64_t)option->minimum) {
+        cli_text_printf(message, "--%s needs a whole number between %.0f and %.0f, not \"%s\"", option->name,
+                        option->minimum, option->maximum, text);
+        return false;
+    }
+    *out = (uint32_t)value;
+    return true;
+}
+
+static void append_names(const char *const *names, cli_text *message)
+{
+    for (size_t i = 0; names[i]; i++)
+        cli_text_printf(message, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
+}
+
+static bool parse_choice(const cli_option *option, const char *text, uint32_t *out, cli_text *message)
+{
+    for (uint32_t i = 0; option->names[i]; i++) {
+        if (strcmp(option->names[i], text) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    cli_text_printf(message, "--%s knows no \"%s\"; it takes ", option->name, text);
+    append_names(option->names, message);
+    return false;
+}
+
+static bool parse_signals(const char *text, uint32_t *out, cli_text *message)
+{
+    static const char *const names[] = {"confidence", "progress", "remain", NULL};
+    *out = 0;
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        uint32_t bit = 0;
+        while (names[bit] && (strlen(names[bit]) != length || memcmp(names[bit], text, length) != 0))
+            bit++;
+        if (!names[bit]) {
+            cli_text_printf(message, "--signals knows no \"%.*s\"; it takes a list of confidence, progress and remain",
+                            (int)length, text);
+            return false;
+        }
+        *out |= 1u << bit;
+        text += length + (text[length] == ',');
+    }
+    return true;
+}
+
+static bool parse_bias(cli_options *options, const char *text, cli_text *message)
+{
+    const char *equals = strchr(text, '=');
+    char *end = NULL;
+    uint64_t token = 0;
+    cli_text id = {0};
+    cli_text_append(&id, text, equals ? (size_t)(equals - text) : 0);
+    bool good = equals && parse_unsigned(id.data, UINT32_MAX, &token);
+    cli_text_free(&id);
+    double value = good ? strtod(equals + 1, &end) : 0;
+    if (!good || end == equals + 1 || *end || !isfinite(value)) {
+        cli_text_printf(message, "--logit-bias needs a token id and a number, such as 42=-5, not \"%s\"", text);
+        return false;
+    }
+    if (options->sampling.bias_count == CLI_MAXIMUM_BIASES) {
+        cli_text_printf(message, "--logit-bias can be given %d times at most", CLI_MAXIMUM_BIASES);
+        return false;
+    }
+    options->bias_tokens[options->sampling.bias_count] = (uint32_t)token;
+    options->bias_values[options->sampling.bias_count++] = (float)value;
+    return true;
+}
+
+uint32_t *cli_parse_tokens(const char *text, uint32_t *count, cli_text *message)
+{
+    static const char separators[] = ", \t\r\n[]";
+    uint32_t *tokens = NULL, capacity = 0;
+    *count = 0;
+    for (const char *at = text + strspn(text, separators); *at; at += strspn(at, separators)) {
+        size_t length = strcspn(at, separators);
+        char digits[16] = {0};
+        uint64_t token;
+        if (length >= sizeof digits || !parse_unsigned(memcpy(digits, at, length), UINT32_MAX, &token)) {
+            cli_text_printf(message, "\"%.*s\" is no token id; ids are whole numbers separated by commas or spaces",
+                            (int)(length < 40 ? length : 40), at);
+            free(tokens);
+            return NULL;
+        }
+        if (*count == capacity) {
+            capacity = capacity ? capacity * 2 : 64;
+            tokens = cli_reallocate(tokens, capacity, sizeof *tokens);
+        }
+        tokens[(*count)++] = (uint32_t)token;
+        at += length;
+    }
+    return tokens ? tokens : cli_allocate(1, sizeof *tokens);
+}
+
+static bool parse_seed(const char *text, uint64_t *out, cli_text *message)
+{
+    if (parse_unsigned(text, UINT64_MAX, out)) return true;
+    cli_text_printf(message, "--seed needs a whole number, not \"%s\"", text);
+    return false;
+}
+
+static bool add_stop(cli_options *options, const char *text, cli_text *message)
+{
+    if (!*text || options->stop_count == CLI_MAXIMUM_STOPS) {
+        cli_text_printf(message, "--stop needs some text, %d times at most", CLI_MAXIMUM_STOPS);
+        return false;
+    }
+    options->stops[options->stop_count++] = text;
+    return true;
+}
+
+static bool set_value(cli_options *options, const cli_option *option, const char *value, cli_text *message)
+{
+    void *target = (char *)options + option->offset;
+    switch (option->kind) {
+    case CLI_FLAG:
+        *(bool *)target = true;
+        return true;
+    case CLI_STRING:
+        *(const char **)target = value;
+        return true;
+    case CLI_COUNT:
+        return parse_count(option, value, target, message);
+    case CLI_FLOAT:
+        return parse_float(option, value, target, message);
+    case CLI_CHOICE:
+        return parse_choice(option, value, target, message);
+    case CLI_SIGNALS:
+        return parse_signals(value, target, message);
+    case CLI_SEED:
+        return parse_seed(value, target, message);
+    case CLI_STOP:
+        return add_stop(options, value, message);
+    case CLI_BIAS:
+        return parse_bias(options, value, message);
+    case CLI_TOKENS:
+        free(options->tokens);
+        options->has_tokens = true;
+        options->tokens = cli_parse_tokens(value, &options->token_count, message);
+        return options->tokens != NULL;
+    }
+    return false;
+}
+
+// getopt's arrays for the options of `groups`; the letters begin with ':' so that a missing argument is told apart.
+static void fill_getopt(unsigned groups, struct option *longs, char *letters)
+{
+    size_t count = 0, at = 0;
+    letters[at++] = ':';
+    for (unsigned i = 0; i < cli_option_count; i++) {
+        const cli_option *option = &cli_option_table[i];
+        if (!(option->group & groups)) continue;
+        longs[count++] = (struct option){.name = option->name,
+                                         .has_arg = option->kind == CLI_FLAG ? no_argument : required_argument,
+                                         .val = LONG_OPTION + (int)i};
+        if (option->letter) {
+            letters[at++] = option->letter;
+            if (option->kind != CLI_FLAG) letters[at++] = ':';
+        }
+    }
+    longs[count] = (struct option){0};
+    letters[at] = 0;
+}
+
+static const cli_option *find_option(int value)
+{
+    if (value >= LONG_OPTION) return &cli_option_table[value - LONG_OPTION];
+    for (unsigned i = 0; i < cli_option_count; i++)
+        if (cli_option_table[i].letter == value) return &cli_option_table[i];
+    return NULL;
+}
+
+static void explain_unknown(const char *argument, int letter, unsigned groups, cli_text *message)
+{
+    if (letter >= LONG_OPTION) {
+        cli_text_printf(message, "--%s takes no value", find_option(letter)->name);
+    } else if (letter) {
+        cli_text_printf(message, "unknown option -%c", letter);
+    } else {
+        cli_text name = {0};
+        cli_text_append(&name, argument + 2, strcspn(argument + 2, "="));
+        const char *meant = cli_options_suggest(name.data, groups);
+        cli_text_printf(message, "unknown or ambiguous option --%s", name.data);
+        if (meant) cli_text_printf(message, "; did you mean --%s?", meant);
+        cli_text_free(&name);
+    }
+}
+
+bool cli_options_parse(cli_options *options, unsigned groups, int count, char **arguments, int *rest, cli_text *message)
+{
+    struct option *longs = cli_allocate(cli_option_count + 1, sizeof *longs);
+    char *letters = cli_allocate(cli_option_count + 1, 2);
+    fill_getopt(groups | CLI_GROUP_GENERAL, longs, letters);
+    bool good = true;
+    int value;
+    opterr = 0;
+    optind = 0; // GNU and musl: start afresh
+    while (good && (value = getopt_long(count, arguments, letters, longs, NULL)) != -1) {
+        if (value == '?') {
+            explain_unknown(arguments[optind - 1], optopt, groups | CLI_GROUP_GENERAL, message);
+            good = false;
+        } else if (value == ':') {
+            cli_text_printf(message, "--%s needs a value (%s)", find_option(optopt)->name,
+                            find_option(optopt)->argument);
+            good = false;
+        } else {
+            good = set_value(options, find_option(value), optarg, message);
+        }
+    }
+    *rest = optind;
+    free(longs);
+    free(letters);
+    return good;
+}
+
+bool cli_options_set(cli_options *options, unsigned groups, const char *name, const char *value, cli_text *message)
+{
+    for (unsigned i = 0; i < cli_option_count; i++) {
+        const cli_option *option = &cli_option_table[i];
+        if (!(option->group & groups) || strcmp(option->name, name) != 0) continue;
+        if (option->kind == CLI_FLAG) {
+            bool off = value && strcmp(value, "off") == 0;
+            *(bool *)((char *)options + option->offset) = !off;
+            return true;
+        }
+        if (value && *value) return set_value(options, option, value, message);
+        cli_text_printf(message, "--%s needs a value (%s)", option->name, option->argument);
+        return false;
+    }
+    const char *meant = cli_options_suggest(name, groups);
+    cli_text_printf(message, "there is no \"%s\"", name);
+    if (meant) cli_text_printf(message, "; did you mean \"%s\"?", meant);
+    return false;
+}
+
+void cli_options_free(cli_options *options)
+{
+    free(options->tokens);
+    options->tokens = NULL;
+}
+
+sx_generate_desc cli_options_describe(const cli_options *options)
+{
+    sx_generate_desc desc = {.no_thinking = options->think == CLI_THINK_OFF,
+                             .prefill_thinking = options->think == CLI_THINK_PREFILL,
+                             .maximum_tokens = options->maximum_tokens,
+                             .stop = options->stop_count ? options->stops : NULL,
+                             .stop_count = options->stop_count,
+                             .sampling = options->sampling,
+                             .policy = options->policy,
+                             .drafting = options->drafting};
+    if (options->sampling.bias_count) {
+        desc.sampling.bias_tokens = options->bias_tokens;
+        desc.sampling.bias_values = options->bias_values;
+    }
+    desc.policy.kind = (sx_policy_kind)options->policy_kind;
+    desc.policy.smoothing = (sx_smoothing)options->smoothing;
+    desc.drafting.kind = (sx_draft_kind)options->draft_kind;
+    return desc;
+}

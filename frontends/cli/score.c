@@ -1,0 +1,118 @@
+#include "score.h"
+
+#include <math.h>
+#include <string.h>
+
+void cli_score_add(cli_score *score, const cli_reply *reply, bool known, bool right)
+{
+    const sx_stats *stats = &reply->stats;
+    score->problems++;
+    score->known += known;
+    score->right += right;
+    score->prompt_tokens += stats->prompt_tokens;
+    score->thinking_tokens += stats->thinking_tokens;
+    score->tokens += stats->tokens;
+    score->forced_tokens += stats->forced_tokens;
+    score->cycles += stats->cycles;
+    score->drafted += stats->drafted;
+    score->accepted += stats->accepted;
+    score->submits += stats->submits;
+    score->readbacks += stats->readbacks;
+    score->readback_bytes += stats->readback_bytes;
+    score->seconds += reply->seconds;
+    score->prefill_seconds += stats->prefill_seconds;
+    score->decode_seconds += stats->decode_seconds;
+    score->first_token_seconds += stats->first_token_seconds;
+    score->cycle_tokens += stats->acceptance_length * stats->cycles;
+    score->exits[reply->left ? reply->exit.exit_reason : SX_REASON_NONE]++;
+    score->unfinished += reply->done_reason == SX_DONE_MAXIMUM;
+}
+
+double cli_score_acceptance(const cli_score *score)
+{
+    return score->cycles ? score->cycle_tokens / (double)score->cycles : 0;
+}
+
+void cli_score_json(cli_text *out, const char *mode, const cli_score *score, const sx_engine_info *info)
+{
+    cli_json json = {.out = out};
+    cli_json_open(&json, '{');
+    cli_json_put_string(&json, "mode", mode);
+    cli_json_put_integer(&json, "problems", score->problems);
+    cli_json_put_number(&json, "accuracy", score->known ? (double)score->right / score->known : (double)NAN);
+    cli_json_put_integer(&json, "right", score->right);
+    cli_json_put_integer(&json, "known", score->known);
+    cli_json_put_integer(&json, "prompt_tokens", score->prompt_tokens);
+    cli_json_put_integer(&json, "thinking_tokens", score->thinking_tokens);
+    cli_json_put_integer(&json, "tokens", score->tokens);
+    cli_json_put_integer(&json, "forced_tokens", score->forced_tokens);
+    cli_json_put_integer(&json, "cycles", score->cycles);
+    cli_json_put_integer(&json, "drafted", score->drafted);
+    cli_json_put_integer(&json, "accepted", score->accepted);
+    cli_json_put_number(&json, "acceptance_length", cli_score_acceptance(score));
+    cli_json_put_number(&json, "seconds", score->seconds);
+    cli_json_put_number(&json, "prefill_seconds", score->prefill_seconds);
+    cli_json_put_number(&json, "decode_seconds", score->decode_seconds);
+    cli_json_put_number(&json, "first_token_seconds", score->first_token_seconds);
+    cli_json_put_integer(&json, "submits", score->submits);
+    cli_json_put_integer(&json, "readbacks", score->readbacks);
+    cli_json_put_integer(&json, "readback_bytes", score->readback_bytes);
+    cli_json_put_integer(&json, "unfinished", score->unfinished);
+    cli_json_key(&json, "exits");
+    cli_json_open(&json, '{');
+    for (int reason = 0; reason <= SX_REASON_ANSWER_NOW; reason++)
+        if (score->exits[reason])
+            cli_json_put_integer(&json, sx_exit_reason_name((sx_exit_reason)reason), score->exits[reason]);
+    cli_json_close(&json, '}');
+    cli_json_put_string(&json, "model", info->model_name);
+    cli_json_put_string(&json, "device", info->device);
+    cli_json_close(&json, '}');
+    cli_text_add(out, "\n");
+}
+
+static void add_row(cli_text *out, const char *mode, int width, const cli_score *score)
+{
+    cli_text_printf(out, "%-*s ", width, mode);
+    if (score->known) {
+        cli_text_printf(out, "%8.1f %%", 100.0 * score->right / score->known);
+    } else {
+        cli_text_printf(out, "%10s", "-");
+    }
+    cli_text_printf(out, " %10llu %9llu %8llu %10.2f %9.2f\n", (unsigned long long)score->thinking_tokens,
+                    (unsigned long long)score->tokens, (unsigned long long)score->cycles, cli_score_acceptance(score),
+                    score->seconds);
+}
+
+static void add_saving(cli_text *out, const char *mode, const cli_score *score, const char *baseline,
+                       const cli_score *base)
+{
+    if (base->thinking_tokens == 0 || score->seconds <= 0) return;
+    double fewer = 100 * (1 - (double)score->thinking_tokens / (double)base->thinking_tokens);
+    double faster = base->seconds / score->seconds;
+    cli_text_printf(out, "%s against %s: ", mode, baseline);
+    if (fabs(fewer) < 0.05) {
+        cli_text_add(out, "the same number of thinking tokens");
+    } else {
+        cli_text_printf(out, "%.1f %% %s thinking tokens", fabs(fewer), fewer >= 0 ? "fewer" : "more");
+    }
+    cli_text_printf(out, ", %.2f times %s", faster >= 1 ? faster : 1 / faster, faster >= 1 ? "faster" : "slower");
+    if (score->known && base->known)
+        cli_text_printf(out, ", accuracy %+.1f points",
+                        100.0 * ((double)score->right / score->known - (double)base->right / base->known));
+    cli_text_add(out, "\n");
+}
+
+void cli_score_table(cli_text *out, const char *const *modes, const cli_score *scores, uint32_t count,
+                     uint32_t baseline)
+{
+    int width = (int)strlen("mode");
+    for (uint32_t i = 0; i < count; i++)
+        width = (int)strlen(modes[i]) > width ? (int)strlen(modes[i]) : width;
+    cli_text_printf(out, "%-*s %10s %10s %9s %8s %10s %9s\n", width, "mode", "accuracy", "thinking", "tokens", "cycles",
+                    "per cycle", "seconds");
+    for (uint32_t i = 0; i < count; i++)
+        add_row(out, modes[i], width, &scores[i]);
+    cli_text_add(out, "\n");
+    for (uint32_t i = 0; i < count; i++)
+        if (i != baseline) add_saving(out, modes[i], &scores[i], modes[baseline], &scores[baseline]);
+}

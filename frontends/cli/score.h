@@ -1,0 +1,26 @@
+// Sums over the problems of one mode of `compare`, and how they are shown.
+#ifndef CLI_SCORE_H
+#define CLI_SCORE_H
+
+#include "reply.h"
+
+typedef struct cli_score {
+    uint32_t problems, known, right; // known: those whose answer is known
+    uint64_t prompt_tokens, thinking_tokens, tokens, forced_tokens, cycles, drafted, accepted;
+    uint64_t submits, readbacks, readback_bytes;
+    double seconds, prefill_seconds, decode_seconds, first_token_seconds;
+    double cycle_tokens;                      // acceptance lengths times cycles
+    uint32_t exits[SX_REASON_ANSWER_NOW + 1]; // by reason
+    uint32_t unfinished;                      // replies cut at their longest length
+} cli_score;
+
+void cli_score_add(cli_score *score, const cli_reply *reply, bool known, bool right);
+double cli_score_acceptance(const cli_score *score); // tokens per cycle
+
+// One line of JSON: {"mode": ..., "problems": ..., ...}.
+void cli_score_json(cli_text *out, const char *mode, const cli_score *score, const sx_engine_info *info);
+// The table of all modes, then what each saves against `baseline` (an index).
+void cli_score_table(cli_text *out, const char *const *modes, const cli_score *scores, uint32_t count,
+                     uint32_t baseline);
+
+#endif

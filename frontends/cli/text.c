@@ -1,0 +1,165 @@
+#include "text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void out_of_memory(void)
+{
+    fputs("specexit: out of memory; close other programs, or use a smaller file\n", stderr);
+    exit(1);
+}
+
+void *cli_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size ? size : 1);
+    if (!memory) out_of_memory();
+    return memory;
+}
+
+void *cli_reallocate(void *memory, size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size) out_of_memory();
+    void *grown = realloc(memory, count && size ? count * size : 1);
+    if (!grown) out_of_memory();
+    return grown;
+}
+
+char *cli_copy_string(const char *string)
+{
+    size_t size = strlen(string) + 1;
+    return memcpy(cli_allocate(size, 1), string, size);
+}
+
+static void reserve(cli_text *text, size_t more)
+{
+    if (more > SIZE_MAX / 4 - text->length) out_of_memory();
+    size_t needed = text->length + more + 1;
+    if (needed <= text->capacity) return;
+    text->capacity = needed * 2;
+    text->data = cli_reallocate(text->data, text->capacity, 1);
+}
+
+void cli_text_append(cli_text *text, const char *bytes, size_t length)
+{
+    reserve(text, length);
+    if (length) memcpy(text->data + text->length, bytes, length);
+    text->length += length;
+    text->data[text->length] = 0;
+}
+
+void cli_text_add(cli_text *text, const char *string)
+{
+    cli_text_append(text, string, strlen(string));
+}
+
+void cli_text_printf(cli_text *text, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length > 0) {
+        reserve(text, (size_t)length);
+        vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
+        text->length += (size_t)length;
+    }
+    va_end(again);
+}
+
+const char *cli_text_string(const cli_text *text)
+{
+    return text->data ? text->data : "";
+}
+
+void cli_text_clear(cli_text *text)
+{
+    text->length = 0;
+    if (text->data) text->data[0] = 0;
+}
+
+void cli_text_free(cli_text *text)
+{
+    free(text->data);
+    *text = (cli_text){0};
+}
+
+char *cli_read_all(const char *path, size_t limit, size_t *length, char *message, size_t message_size)
+{
+    bool standard_input = strcmp(path, "-") == 0;
+    FILE *file = standard_input ? stdin : fopen(path, "rb");
+    if (!file) {
+        snprintf(message, message_size, "%s: cannot be opened: %s", path, strerror(errno));
+        return NULL;
+    }
+    cli_text text = {0};
+    char block[65536];
+    size_t got;
+    while (text.length <= limit && (got = fread(block, 1, sizeof block, file)) > 0)
+        cli_text_append(&text, block, got);
+    int failure = ferror(file) ? errno : 0;
+    if (!standard_input) fclose(file);
+    if (failure || text.length > limit) {
+        const char *name = standard_input ? "standard input" : path;
+        if (failure) {
+            snprintf(message, message_size, "%s: cannot be read: %s", name, strerror(failure));
+        } else {
+            snprintf(message, message_size, "%s: is larger than %zu bytes; split it", name, limit);
+        }
+        cli_text_free(&text);
+        return NULL;
+    }
+    if (!text.data) cli_text_append(&text, "", 0);
+    if (length) *length = text.length;
+    return text.data;
+}
+
+// Bytes of the escape sequence or character at `text`, and the columns it takes. Wide characters count as two: East
+// Asian scripts and emoji by block, which is what terminals do to within a few symbols.
+static size_t step(const unsigned char *text, size_t *columns)
+{
+    if (text[0] == 0x1b && text[1] == '[') {
+        size_t bytes = 2;
+        while (text[bytes] && (text[bytes] < 0x40 || text[bytes] > 0x7e))
+            bytes++;
+        *columns = 0;
+        return text[bytes] ? bytes + 1 : bytes;
+    }
+    size_t bytes = text[0] < 0xc0 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    uint32_t code = bytes == 1 ? text[0] : text[0] & (0x7fu >> bytes);
+    for (size_t i = 1; i < bytes; i++) {
+        if ((text[i] & 0xc0) != 0x80) {
+            bytes = i;
+            break;
+        }
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    bool wide = (code >= 0x1100 && code < 0x1160) || (code >= 0x2e80 && code < 0xa4d0) ||
+                (code >= 0xac00 && code < 0xd7a4) || (code >= 0xf900 && code < 0xfb00) ||
+                (code >= 0xfe30 && code < 0xfe70) || (code >= 0xff00 && code < 0xff61) || code >= 0x1f300;
+    *columns = code < 0x20 || (code >= 0x300 && code < 0x370) ? 0 : wide ? 2 : 1;
+    return bytes;
+}
+
+size_t cli_text_columns(const char *text)
+{
+    size_t total = 0, columns;
+    for (const unsigned char *at = (const unsigned char *)text; *at; total += columns)
+        at += step(at, &columns);
+    return total;
+}
+
+size_t cli_text_fit(const char *text, size_t limit)
+{
+    const unsigned char *start = (const unsigned char *)text, *at = start;
+    for (size_t total = 0, columns; *at; total += columns) {
+        size_t bytes = step(at, &columns);
+        if (total + columns > limit) break;
+        at += bytes;
+    }
+    return (size_t)(at - start);
+}
