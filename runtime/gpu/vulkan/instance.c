@@ -322,8 +322,9 @@ static bool read_device(const vk_instance *instance, VkPhysicalDevice handle, vk
 
     sx_gpu_info *info = &physical->info;
     snprintf(info->name, sizeof info->name, "%.127s", core->deviceName);
-    snprintf(info->driver, sizeof info->driver, "%.60s %.60s",
-             driver.driverName[0] ? driver.driverName : "Vulkan driver", driver.driverInfo);
+    const char *driver_name = driver.driverName[0] ? driver.driverName : "Vulkan driver";
+    snprintf(info->driver, sizeof info->driver, "%.60s%s%.60s", driver_name, driver.driverInfo[0] ? " " : "",
+             driver.driverInfo);
     info->kind = kind_of(core->deviceType);
     info->backend = SX_GPU_BACKEND_VULKAN;
     info->subgroup_size = subgroup.subgroupSize ? subgroup.subgroupSize : 1;
