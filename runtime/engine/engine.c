@@ -276,14 +276,20 @@ static sx_status poll_compile(sx_engine *engine, sx_error *error)
     return SX_OK;
 }
 
+static void free_load(sx_load *load)
+{
+    free(load->target_sources);
+    free(load->draft_sources);
+    free(load->test_logits);
+    free(load);
+}
+
 static void finish_load(sx_engine *engine)
 {
     sx_load *load = engine->load;
     sx_session_destroy(load->probe);
     engine->info.load_seconds = sx_clock_seconds() - load->begin_time;
-    free(load->target_sources);
-    free(load->draft_sources);
-    free(load);
+    free_load(load);
     engine->load = NULL;
 }
 
@@ -337,9 +343,7 @@ void sx_engine_destroy(sx_engine *engine)
     if (engine->load) {
         close_files(engine->load);
         sx_session_destroy(engine->load->probe);
-        free(engine->load->target_sources);
-        free(engine->load->draft_sources);
-        free(engine->load);
+        free_load(engine->load);
     }
     if (engine->gpu) {
         sx_weights_destroy(&engine->weights);

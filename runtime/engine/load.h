@@ -16,6 +16,7 @@ struct sx_load {
     sx_signal_head *signals; // NULL: none, or the draft's own
     sx_session *probe;       // the session that records the first tapes and runs the self-tests
     uint32_t test_step;
+    float *test_logits; // [2, vocabulary] of the device's self-test
     double begin_time;
 };
 

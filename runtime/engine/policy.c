@@ -18,11 +18,17 @@ static uint32_t maximum(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-static bool usable_score(float score)
+// By the bits, as the shader does it.
+static bool finite_value(float value)
 {
     uint32_t bits;
-    memcpy(&bits, &score, sizeof(bits));
-    return (bits & 0x7F800000u) != 0x7F800000u && score != 0.0f;
+    memcpy(&bits, &value, sizeof(bits));
+    return (bits & 0x7F800000u) != 0x7F800000u;
+}
+
+static bool usable_score(float score)
+{
+    return finite_value(score) && score != 0.0f;
 }
 
 // ---- Smoothing -----------------------------------------------------------------------------------------------------
@@ -178,9 +184,11 @@ static uint32_t policy_reason(const SxThought *thought, const SxSettings *settin
     case SX_POLICY_KIND_SIGNALS:
         return sx_policy_signals_pass(thought, settings) ? SX_EXIT_SIGNALS : SX_EXIT_NONE;
     case SX_POLICY_KIND_MARGIN:
-        return token->margin >= settings->margin_threshold ? SX_EXIT_MARGIN : SX_EXIT_NONE;
-    case SX_POLICY_KIND_ENTROPY: // a NaN, no trial, compares false
-        return token->entropy <= settings->entropy_threshold ? SX_EXIT_ENTROPY : SX_EXIT_NONE;
+        return finite_value(token->margin) && token->margin >= settings->margin_threshold ? SX_EXIT_MARGIN
+                                                                                          : SX_EXIT_NONE;
+    case SX_POLICY_KIND_ENTROPY: // NaN: no trial
+        return finite_value(token->entropy) && token->entropy <= settings->entropy_threshold ? SX_EXIT_ENTROPY
+                                                                                             : SX_EXIT_NONE;
     default:
         return SX_EXIT_NONE;
     }

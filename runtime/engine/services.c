@@ -191,9 +191,12 @@ sx_status sx_describe_file(const char *path, void (*line)(void *user, const char
 static sx_status read_chunk(sx_session *session, uint32_t first, uint32_t count, float *out, sx_error *error)
 {
     const uint32_t vocabulary = session->engine->hparams.vocabulary;
-    const sx_tape_key key = {.kind = SX_TAPE_LOGITS, .splits = sx_tape_splits(first + count, session->buffers.slots)};
+    const sx_tape_key key = {
+        .kind = SX_TAPE_LOGITS, .splits = sx_tape_splits(first + count, session->buffers.slots), .rows = SX_MAX_ROWS};
     sx_status status = sx_session_write_rows(session, first, count, error);
-    if (status == SX_OK) status = sx_session_submit(session, &key, NULL, error);
+    if (status == SX_OK) do
+            status = sx_session_submit(session, &key, NULL, error);
+        while (status == SX_PENDING);
     while (status == SX_OK && session->in_flight) {
         sx_gpu_wait(session->engine->gpu, session->ticket[0], 100, NULL);
         status = sx_gpu_poll(session->engine->gpu, session->ticket[0], NULL, 0, error);
