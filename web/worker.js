@@ -3,39 +3,23 @@
 import * as cache from './worker/cache.js';
 import { packError } from './worker/error.js';
 import { Host } from './worker/host.js';
-
-// A page that tests names the module over a scripted engine, which needs no GPU.
-const parameters = new URL(import.meta.url).searchParams;
-const moduleName = parameters.get('module') === 'fake' ? './wasm/specexit_fake.mjs' : './wasm/specexit.mjs';
-
-const noGpu = async () => ({ device: null, adapter: null, pending: 0, wake() {}, counters: { submits: 0, maps: 0 }, lost: false });
+import factory from './wasm/specexit.mjs';
 
 const aborts = new Map(); // request id -> AbortController
-let host = null;
-
-async function getHost() {
-    if (host) return host;
-    const { default: factory } = await import(moduleName);
-    host = new Host({
-        factory,
-        notify: (message) => postMessage(message),
-        open: parameters.get('module') === 'fake' ? noGpu : undefined,
-    });
-    return host;
-}
+const host = new Host({ factory, notify: (message) => postMessage(message) });
 
 const methods = {
     async openDevice() {
-        await (await getHost()).openDevice();
+        await host.openDevice();
         return host.describeDevice();
     },
     async plan(what, { signal }) {
-        return (await getHost()).plan(what, signal);
+        return host.plan(what, signal);
     },
     async load(what, { signal, id }) {
-        return (await getHost()).load(what, (progress) => postMessage({ type: 'progress', id, progress }), signal);
+        return host.load(what, (progress) => postMessage({ type: 'progress', id, progress }), signal);
     },
-    unload: () => host?.unload(),
+    unload: () => host.unload(),
     createSession: (desc) => host.createSession(desc),
     destroySession: ({ session }) => host.destroySession(session),
     begin: ({ session, options }) => host.begin(session, options),

@@ -14,7 +14,6 @@ const RECOVERIES = 3; // of one load; a GPU that is lost again and again has a r
 export class Host {
     #factory;
     #notify;
-    #openGpu;
     #gpu = null;
     #wasm = null;
     #sources = new Map();
@@ -29,11 +28,10 @@ export class Host {
     #recoveries = 0;
     #ready = false;
 
-    // `factory`: what Emscripten's module exports; `notify(message)` tells the page; `open` replaces openGpu in tests.
-    constructor({ factory, notify, open = openGpu }) {
+    // `factory`: what Emscripten's module exports; `notify(message)` tells the page.
+    constructor({ factory, notify }) {
         this.#factory = factory;
         this.#notify = notify;
-        this.#openGpu = open;
         this.#channel.port1.onmessage = () => {
             this.#scheduled = false;
             this.#pump();
@@ -44,15 +42,15 @@ export class Host {
 
     async openDevice() {
         if (this.#gpu && !this.#gpu.lost) return this.#gpu;
-        const gpu = await this.#openGpu();
+        const gpu = await openGpu();
         gpu.wake = () => this.#wake(gpu);
-        gpu.device?.lost.then((info) => this.#onLost(gpu, info));
+        gpu.device.lost.then((info) => this.#onLost(gpu, info));
         this.#gpu = gpu;
         return gpu;
     }
 
     describeDevice() {
-        return this.#gpu?.device ? describeGpu(this.#gpu) : { name: 'No GPU', features: [], wgslFeatures: [] };
+        return describeGpu(this.#gpu);
     }
 
     // What happens when a driver resets; for trying it.
@@ -68,7 +66,7 @@ export class Host {
         const files = parts.flatMap((part) => part.urls.flatMap(cache.expandUrl));
         const planned = await cache.plan(files, signal);
         const gpu = await this.openDevice();
-        return { ...planned, fits: gpu.device ? await canAllocate(gpu.device, planned.bytes) : true };
+        return { ...planned, fits: await canAllocate(gpu.device, planned.bytes) };
     }
 
     async load({ target, draft, options = {} }, onProgress, signal) {
@@ -100,7 +98,7 @@ export class Host {
 
     async #checkSize(parts, signal) {
         const sized = [parts.target, parts.draft].filter((part) => part?.kind === 'url');
-        if (!sized.length || !this.#gpu.device) return;
+        if (!sized.length) return;
         const planned = await this.plan(parts, signal);
         if (planned.fits) return;
         throw new SpecexitError('gpu-memory', `This model needs ${Math.ceil(planned.bytes / 2 ** 20)} MiB on the GPU, and the GPU does not grant them. Choose a smaller model or a smaller format of it.`);
@@ -154,7 +152,7 @@ export class Host {
                 return;
             }
             signal?.throwIfAborted();
-            if (gpu.device && progress.bytesLoaded - synced > UPLOAD_SLICE) {
+            if (progress.bytesLoaded - synced > UPLOAD_SLICE) {
                 synced = progress.bytesLoaded;
                 await gpu.device.queue.onSubmittedWorkDone();
             }

@@ -1,0 +1,86 @@
+// Conversations in the browser's database, and their export and import as one JSON file.
+//
+// A conversation: { id, title, created, updated, messages: [{ role, content, reasoning?, exit?, series?, stats? }] },
+// times in milliseconds; `series` are the smoothed signals, one [confidence, progress, remain] a thinking token.
+const NAME = 'specexit';
+const STORE = 'conversations';
+const FORMAT = 'specexit-conversations-1';
+
+let opening = null;
+
+function database() {
+    opening ??= new Promise((resolve, reject) => {
+        const request = indexedDB.open(NAME, 1);
+        request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: 'id' });
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+    });
+    return opening;
+}
+
+async function run(mode, work) {
+    const store = (await database()).transaction(STORE, mode).objectStore(STORE);
+    const request = work(store);
+    return new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+    });
+}
+
+export function newConversation() {
+    const now = Date.now();
+    return { id: crypto.randomUUID(), title: 'New conversation', created: now, updated: now, messages: [] };
+}
+
+export async function listConversations() {
+    const all = await run('readonly', (store) => store.getAll());
+    return all.sort((a, b) => b.updated - a.updated);
+}
+
+export const saveConversation = (conversation) => run('readwrite', (store) => store.put({ ...conversation, updated: Date.now() }));
+export const deleteConversation = (id) => run('readwrite', (store) => store.delete(id));
+
+export async function exportConversations() {
+    return new Blob([JSON.stringify({ format: FORMAT, conversations: await listConversations() }, null, 1)], { type: 'application/json' });
+}
+
+function checkedMessage(message) {
+    if (!['system', 'user', 'assistant'].includes(message?.role) || typeof message.content !== 'string') {
+        throw new Error('a message has no role or no text');
+    }
+    const text = (value) => (typeof value === 'string' ? value : undefined);
+    const { exit, series, stats } = message;
+    return {
+        role: message.role,
+        content: message.content,
+        reasoning: text(message.reasoning),
+        exit: exit && typeof exit === 'object' ? exit : undefined,
+        series: Array.isArray(series) ? series.filter((row) => Array.isArray(row) && row.length === 3) : undefined,
+        stats: stats && typeof stats === 'object' ? stats : undefined,
+    };
+}
+
+// Adds the file's conversations to those that are there; returns how many. Nothing is added when the file is damaged.
+export async function importConversations(file) {
+    let data;
+    try {
+        data = JSON.parse(await file.text());
+    } catch {
+        throw new Error(`${file.name}: this is not a JSON file`);
+    }
+    if (data?.format !== FORMAT || !Array.isArray(data.conversations)) {
+        throw new Error(`${file.name}: this is not a file of exported conversations`);
+    }
+    const checked = data.conversations.map((conversation) => {
+        if (!Array.isArray(conversation?.messages)) throw new Error(`${file.name}: a conversation has no messages`);
+        return {
+            id: crypto.randomUUID(),
+            title: String(conversation.title ?? 'Imported').slice(0, 200),
+            created: Number(conversation.created) || Date.now(),
+            updated: Number(conversation.updated) || Date.now(),
+            messages: conversation.messages.map(checkedMessage),
+        };
+    });
+    for (const conversation of checked) await run('readwrite', (store) => store.put(conversation));
+    return checked.length;
+}
