@@ -8,10 +8,12 @@
 #define SX_U32 uint32_t
 #define SX_F32 float
 #define SX_STRUCT(name) struct name
+#define SX_LENGTH length
 #else
 #define SX_U32 uint
 #define SX_F32 float
 #define SX_STRUCT(name) name
+#define SX_LENGTH token_count // glslang takes any `.length` for the method of arrays
 #endif
 
 #define SX_MAX_ROWS 32         // rows of a verify pass, and of a prefill chunk
@@ -145,7 +147,7 @@ struct SxSample {
 
 // The part that a keep-thinking restores.
 struct SxThought {
-    SX_U32 length;          // committed tokens (all with KV)
+    SX_U32 SX_LENGTH;       // committed tokens (all with KV)
     SX_U32 root;            // token at position `length`, not in the KV yet
     SX_U32 thinking;        // SX_THINKING_*
     SX_U32 thinking_start;  // position of the first token inside the thinking
@@ -165,7 +167,7 @@ struct SxResult { // read back after every cycle, at most 1,024 bytes
     SX_U32 exit_index;     // index in path of the last token before the exit
     SX_U32 path_count;     // rows committed: the old root, then accepted drafts
     SX_U32 drafted;        // valid rows of the verify batch, the root excluded
-    SX_U32 length;         // committed length after the cycle
+    SX_U32 SX_LENGTH;      // committed length after the cycle
     SX_U32 root;           // the bonus token, root of the next cycle
     SX_U32 thinking;       // SX_THINKING_* after the root was looked at
     SX_U32 thinking_tokens;
