@@ -1,0 +1,173 @@
+// children[r]: the `branch` best draft tokens after row r. Score: x when greedy, else x / T + noise(target id, position)
+// (up to a constant of the row); logprob: log softmax(x / T), T = 1 when greedy.
+//
+// logits [rows, vocabulary], children [rows]. A workgroup of LANES invocations makes a row; an invocation looks at every
+// LANES-th token. The `branch` invocations with the best best token between them hold all of the `branch` best: each
+// lists its own, and the lists are ranked together. Dispatched by sx_op_top_k.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "shared.h"
+#include "order.glsl"
+#include "reduce.glsl"
+
+layout(local_size_x = LANES) in;
+layout(binding = 0, std140) uniform Parameters {
+    uint vocabulary;
+    uint level;
+    uint branch;
+    uint has_map;
+} p;
+layout(binding = 1, std430) readonly buffer Logits { float logits[]; };
+layout(binding = 2, std430) readonly buffer TokenMap { uint token_map[]; };
+layout(binding = 3, std430) readonly buffer Settings { SxSettings settings; };
+layout(binding = 4, std430) readonly buffer State { SxState state; };
+layout(binding = 5, std430) writeonly buffer Children { SxChildren children[]; };
+
+#include "noise.glsl"
+
+#define GROUPS 16 // the bound on what noise can lift needs as many distinct tokens as there can be children
+#define GROUP_LANES (LANES / GROUPS)
+shared float lane_max[LANES], group_max[GROUPS];
+shared uint lane_key[LANES], lane_id[LANES];
+shared uint worst_key, worst_id;
+shared uint list_key[SX_MAX_BRANCH * SX_MAX_BRANCH], list_id[SX_MAX_BRANCH * SX_MAX_BRANCH];
+
+float inverse_temperature, highest, skip_below;
+bool greedy;
+
+uint target_id(uint token)
+{
+    uint id = token;
+    if (p.has_map != 0u) id = token_map[token];
+    return id;
+}
+
+// Ordered score of a draft token, 0 where no noise could bring it among the children.
+uint score_key(uint token, float x, uint position)
+{
+    uint key = 0u;
+    if (greedy) {
+        key = ordered(x);
+    } else if (x >= skip_below) {
+        key = ordered((x - highest) * inverse_temperature + gumbel(target_id(token), position));
+    }
+    return key;
+}
+
+void find_highest(uint lane, uint from)
+{
+    float top = -1e30;
+    for (uint token = lane; token < p.vocabulary; token += LANES) {
+        top = max(top, sane(logits[from + token]));
+    }
+    lane_max[lane] = lane < p.vocabulary ? top : -2e30;
+    barrier();
+    if (lane < GROUPS) {
+        float group = lane_max[lane * GROUP_LANES];
+        for (uint k = 1u; k < GROUP_LANES; ++k) {
+            group = max(group, lane_max[lane * GROUP_LANES + k]);
+        }
+        group_max[lane] = group;
+    }
+    barrier();
+    float lowest = group_max[0];
+    highest = lowest;
+    for (uint k = 1u; k < GROUPS; ++k) {
+        highest = max(highest, group_max[k]);
+        lowest = min(lowest, group_max[k]);
+    }
+    skip_below = lowest - (NOISE_HIGHEST - NOISE_LOWEST) * settings.temperature * 1.001;
+}
+
+// The best of this invocation's tokens that reach the worst contributor's best, in order.
+void list_own(uint lane, uint rank, uint from, uint position)
+{
+    const uint begin = rank * p.branch;
+    uint count = 0u;
+    for (uint token = lane; token < p.vocabulary; token += LANES) {
+        const uint key = score_key(token, sane(logits[from + token]), position);
+        bool wanted = key != 0u && !better(worst_key, worst_id, key, token);
+        if (wanted && count == p.branch) {
+            wanted = better(key, token, list_key[begin + count - 1u], list_id[begin + count - 1u]);
+            if (wanted) count -= 1u;
+        }
+        if (wanted) {
+            uint slot = begin + count;
+            for (; slot > begin && better(key, token, list_key[slot - 1u], list_id[slot - 1u]); --slot) {
+                list_key[slot] = list_key[slot - 1u];
+                list_id[slot] = list_id[slot - 1u];
+            }
+            list_key[slot] = key;
+            list_id[slot] = token;
+            count += 1u;
+        }
+    }
+    for (; count < p.branch; ++count) {
+        list_key[begin + count] = 0u;
+        list_id[begin + count] = SX_NONE;
+    }
+}
+
+void main()
+{
+    const uint row = gl_WorkGroupID.x, lane = gl_LocalInvocationIndex;
+    const uint from = row * p.vocabulary;
+    const uint position = state.now.token_count + p.level;
+    greedy = !(settings.temperature > 0.0);
+    inverse_temperature = greedy ? 1.0 : 1.0 / max(settings.temperature, 1e-4);
+    find_highest(lane, from);
+
+    precise float sum = 0.0;
+    uint best_key = 0u, best_id = SX_NONE;
+    for (uint token = lane; token < p.vocabulary; token += LANES) {
+        const float x = sane(logits[from + token]);
+        sum += exp(max((x - highest) * inverse_temperature, -100.0));
+        const uint key = score_key(token, x, position);
+        if (key > best_key) {
+            best_key = key;
+            best_id = token;
+        }
+    }
+    lane_key[lane] = best_key;
+    lane_id[lane] = best_id;
+    if (lane == 0u) {
+        worst_key = 0u;
+        worst_id = SX_NONE;
+    }
+    const float log_sum = log(reduce_sum(lane, sum));
+
+    uint rank = 0u;
+    for (uint other = 0u; other < LANES; ++other) {
+        if (better(lane_key[other], lane_id[other], best_key, best_id)) rank += 1u;
+    }
+    if (best_id == SX_NONE) rank = LANES;
+    if (rank == p.branch - 1u) {
+        worst_key = best_key;
+        worst_id = best_id;
+    }
+    for (uint slot = lane; slot < p.branch * p.branch; slot += LANES) {
+        list_key[slot] = 0u;
+        list_id[slot] = SX_NONE;
+    }
+    barrier();
+    if (rank < p.branch) list_own(lane, rank, from, position);
+    barrier();
+
+    for (uint slot = lane; slot < p.branch * p.branch; slot += LANES) {
+        const uint key = list_key[slot], id = list_id[slot];
+        uint place = 0u, valid = 0u;
+        for (uint other = 0u; other < p.branch * p.branch; ++other) {
+            if (list_id[other] != SX_NONE) valid += 1u;
+            if (better(list_key[other], list_id[other], key, id)) place += 1u;
+        }
+        if (id != SX_NONE && place < p.branch) {
+            children[row].token[place] = target_id(id);
+            const float x = sane(logits[from + id]);
+            children[row].logprob[place] = min((x - highest) * inverse_temperature - log_sum, 0.0);
+        }
+        if (slot < p.branch && slot >= valid) { // fewer tokens than children
+            children[row].token[slot] = SX_NONE;
+            children[row].logprob[slot] = -1e30;
+        }
+    }
+}
