@@ -60,7 +60,7 @@ sx_status sx_file_open(const char *path, sx_file **out, sx_error *error)
     assert(path && out);
     *out = NULL;
     int descriptor;
-    uint64_t size;
+    uint64_t size = 0;
     const sx_status status = open_checked(path, &descriptor, &size, error);
     if (status != SX_OK) return status;
     const size_t name_size = strlen(path) + 1;
