@@ -264,7 +264,7 @@ static sx_status find_target_ids(assembly *a, sx_error *error)
 sx_status sx_signal_mask_for(const char *where, uint32_t rows, uint32_t named, const sx_draft_options *options,
                              uint32_t *mask, sx_error *error)
 {
-    const uint32_t all = SX_SIGNAL_CONFIDENCE | SX_SIGNAL_PROGRESS | SX_SIGNAL_REMAIN;
+    const uint32_t all = SX_DRAFT_SIGNAL_CONFIDENCE | SX_DRAFT_SIGNAL_PROGRESS | SX_DRAFT_SIGNAL_REMAIN;
     const uint32_t chosen = options ? (uint32_t)options->single_signal : 0;
     *mask = 0;
     if (rows == 0) return SX_OK;
@@ -276,7 +276,8 @@ sx_status sx_signal_mask_for(const char *where, uint32_t rows, uint32_t named, c
         return SX_OK;
     }
     *mask = named ? named : chosen;
-    if (rows == 1 && (*mask == SX_SIGNAL_CONFIDENCE || *mask == SX_SIGNAL_PROGRESS || *mask == SX_SIGNAL_REMAIN))
+    if (rows == 1 &&
+        (*mask == SX_DRAFT_SIGNAL_CONFIDENCE || *mask == SX_DRAFT_SIGNAL_PROGRESS || *mask == SX_DRAFT_SIGNAL_REMAIN))
         return SX_OK;
     return sx_fail(error, SX_ERROR_FORMAT,
                    "%s: has %u signal row%s and does not say which signal it is; say confidence, progress or remain",

@@ -39,33 +39,44 @@ typedef struct signal_name {
     uint32_t mask;
 } signal_name;
 
-static const signal_name signal_names[] = {
-    {"confidence", SX_SIGNAL_CONFIDENCE}, {"progress", SX_SIGNAL_PROGRESS}, {"remain", SX_SIGNAL_REMAIN}};
+static const signal_name signal_names[] = {{"confidence", SX_DRAFT_SIGNAL_CONFIDENCE},
+                                           {"progress", SX_DRAFT_SIGNAL_PROGRESS},
+                                           {"remain", SX_DRAFT_SIGNAL_REMAIN}};
 
-static uint32_t mask_of(sx_gguf_string text)
+static uint32_t mask_of(const char *text, size_t length)
 {
     for (size_t i = 0; i < 3; i++)
-        if (strcmp(text.data, signal_names[i].name) == 0) return signal_names[i].mask;
+        if (strlen(signal_names[i].name) == length && memcmp(text, signal_names[i].name, length) == 0)
+            return signal_names[i].mask;
     return 0;
 }
 
-// "confidence", or an array of such names in the order of the rows.
+// Adds the names in `text`, separated by commas. False when one is unknown or not in the order of the rows.
+static bool add_names(sx_gguf_string text, uint32_t *mask)
+{
+    size_t start = 0;
+    for (size_t i = 0; i <= text.length; i++) {
+        if (i < text.length && text.data[i] != ',') continue;
+        const uint32_t bit = mask_of(text.data + start, i - start);
+        if (bit <= *mask) return false; // the bits grow in the order of the rows
+        *mask |= bit;
+        start = i + 1;
+    }
+    return true;
+}
+
+// The rows' names, in one string or in an array.
 static sx_status read_signal_names(const sx_gguf *gguf, uint32_t *mask, sx_error *error)
 {
     const sx_gguf_value *value = sx_gguf_find(gguf, "specexit.signals");
     *mask = 0;
     if (!value) return SX_OK;
-    bool good = value->element_type == SX_GGUF_STRING && value->count >= 1 && value->count <= 3;
-    uint32_t last = 0;
-    for (uint64_t i = 0; good && i < value->count; i++) {
-        const uint32_t bit = mask_of(sx_gguf_string_at(value, i));
-        good = bit > last; // known, and in the order of the rows
-        last = bit;
-        *mask |= bit;
-    }
+    bool good = value->element_type == SX_GGUF_STRING && value->count >= 1;
+    for (uint64_t i = 0; good && i < value->count; i++)
+        good = add_names(sx_gguf_string_at(value, i), mask);
     if (good) return SX_OK;
     return sx_fail(error, SX_ERROR_FORMAT,
-                   "%s: key specexit.signals must be of \"confidence\", \"progress\", \"remain\", in this order",
+                   "%s: key specexit.signals must be of confidence, progress, remain, in this order",
                    sx_gguf_source(gguf)->name);
 }
 
@@ -148,8 +159,9 @@ static void read_rope(eagle_keys *in, sx_rope_desc *rope)
     get_u32(in, "eagle3.rope.scaling.original_context_length", false, &rope->original_context);
     if (in->status == SX_OK)
         in->status = sx_gguf_get_string(in->gguf, "eagle3.rope.scaling.type", false, &scaling, in->error);
-    // llama.cpp's converter reorders the rows of q and k so that neighbours turn together, as it does for Llama.
-    rope->layout = SX_ROPE_PAIRS;
+    // llama.cpp's converter reorders the rows of q and k so that neighbours turn together, as it does for Llama. Files
+    // with named signals are not of its making and keep the order of training.
+    rope->layout = sx_gguf_find(in->gguf, "specexit.signals") ? SX_ROPE_HALVES : SX_ROPE_PAIRS;
     if (in->status == SX_OK)
         in->status = sx_gguf_get_string(in->gguf, "specexit.rope.layout", false, &layout, in->error);
     if (in->status != SX_OK) return;

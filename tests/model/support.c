@@ -128,3 +128,119 @@ uint8_t *test_gguf_finish(test_gguf *file, size_t *size)
     free(file->data);
     return bytes;
 }
+
+typedef struct tiny_builder {
+    test_gguf file;
+    const tiny_options *options;
+    uint32_t index;
+} tiny_builder;
+
+static bool is_named(const char *name, const char *other)
+{
+    return other && strcmp(name, other) == 0;
+}
+
+static void tiny_tensor(tiny_builder *b, const char *name, sx_format format, uint64_t rows, uint64_t columns)
+{
+    const tiny_options *o = b->options;
+    if (is_named(name, o->skip)) return;
+    if (o->split_count && b->index++ % o->split_count != o->split_number) return;
+    const bool twisted = is_named(name, o->twist);
+    test_gguf_tensor(&b->file, name, format, rows + (twisted && rows), columns + (twisted && !rows));
+}
+
+static void tiny_u32(tiny_builder *b, const char *architecture, const char *name, uint32_t value)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", architecture, name);
+    if (!is_named(key, b->options->skip_key)) sx_gguf_writer_u32(b->file.writer, key, value);
+}
+
+static void tiny_keys(tiny_builder *b, const char *a)
+{
+    char key[96];
+    sx_gguf_writer *w = b->file.writer;
+    sx_gguf_writer_string(w, "general.architecture", a);
+    tiny_u32(b, a, "block_count", 4);
+    tiny_u32(b, a, "context_length", 512);
+    tiny_u32(b, a, "embedding_length", 64);
+    tiny_u32(b, a, "feed_forward_length", 96);
+    tiny_u32(b, a, "attention.head_count", 4);
+    tiny_u32(b, a, "attention.head_count_kv", 2);
+    tiny_u32(b, a, "attention.key_length", 32);
+    tiny_u32(b, a, "attention.value_length", 32);
+    tiny_u32(b, a, "attention.sliding_window", 16);
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", a);
+    if (!is_named(key, b->options->skip_key)) sx_gguf_writer_f32(w, key, 1e-6f);
+    snprintf(key, sizeof key, "%s.rope.freq_base", a);
+    sx_gguf_writer_f32(w, key, 1e6f);
+    if (strcmp(a, "qwen3moe") == 0) {
+        tiny_u32(b, a, "expert_count", 8);
+        tiny_u32(b, a, "expert_used_count", 2);
+        tiny_u32(b, a, "expert_feed_forward_length", 32);
+    }
+    if (b->options->split_count) {
+        sx_gguf_writer_u32(w, "split.count", b->options->split_count);
+        sx_gguf_writer_u32(w, "split.no", b->options->split_number);
+    }
+}
+
+static void tiny_layer(tiny_builder *b, const char *a, int layer)
+{
+    const bool gemma = strcmp(a, "gemma3") == 0, moe = strcmp(a, "qwen3moe") == 0;
+    const bool qk_norm = strcmp(a, "llama") != 0 && strcmp(a, "qwen2") != 0;
+    char name[64];
+#define NAMED(role) (snprintf(name, sizeof name, "blk.%d.%s", layer, role), name)
+    tiny_tensor(b, NAMED("attn_norm.weight"), SX_FORMAT_F32, 0, 64);
+    tiny_tensor(b, NAMED("attn_q.weight"), SX_FORMAT_Q8_0, 128, 64);
+    tiny_tensor(b, NAMED("attn_k.weight"), SX_FORMAT_Q4_0, 64, 64);
+    tiny_tensor(b, NAMED("attn_v.weight"), SX_FORMAT_F16, 64, 64);
+    tiny_tensor(b, NAMED("attn_output.weight"), SX_FORMAT_Q5_0, 64, 128);
+    if (strcmp(a, "qwen2") == 0) {
+        tiny_tensor(b, NAMED("attn_q.bias"), SX_FORMAT_F32, 0, 128);
+        tiny_tensor(b, NAMED("attn_k.bias"), SX_FORMAT_F32, 0, 64);
+        tiny_tensor(b, NAMED("attn_v.bias"), SX_FORMAT_F32, 0, 64);
+    }
+    if (qk_norm) {
+        tiny_tensor(b, NAMED("attn_q_norm.weight"), SX_FORMAT_F32, 0, 32);
+        tiny_tensor(b, NAMED("attn_k_norm.weight"), SX_FORMAT_F32, 0, 32);
+    }
+    tiny_tensor(b, NAMED("ffn_norm.weight"), SX_FORMAT_F32, 0, 64);
+    if (gemma) {
+        tiny_tensor(b, NAMED("post_attention_norm.weight"), SX_FORMAT_F32, 0, 64);
+        tiny_tensor(b, NAMED("post_ffw_norm.weight"), SX_FORMAT_F32, 0, 64);
+    }
+    if (moe) {
+        tiny_tensor(b, NAMED("ffn_gate_inp.weight"), SX_FORMAT_F32, 8, 64);
+        test_gguf_stack(&b->file, NAMED("ffn_gate_exps.weight"), SX_FORMAT_Q8_0, 8, 32, 64);
+        test_gguf_stack(&b->file, NAMED("ffn_up_exps.weight"), SX_FORMAT_Q8_0, 8, 32, 64);
+        test_gguf_stack(&b->file, NAMED("ffn_down_exps.weight"), SX_FORMAT_Q8_0, 8, 64, 32);
+    } else {
+        tiny_tensor(b, NAMED("ffn_gate.weight"), SX_FORMAT_Q4_1, 96, 64);
+        tiny_tensor(b, NAMED("ffn_up.weight"), SX_FORMAT_IQ4_NL, 96, 64);
+        tiny_tensor(b, NAMED("ffn_down.weight"), SX_FORMAT_BF16, 64, 96);
+    }
+#undef NAMED
+}
+
+uint8_t *tiny_target(const tiny_options *options, size_t *size)
+{
+    tiny_builder b = {.options = options};
+    const char *a = options->architecture ? options->architecture : "qwen3";
+    test_gguf_begin(&b.file, 7);
+    tiny_keys(&b, a);
+    tiny_tensor(&b, "token_embd.weight", SX_FORMAT_Q8_0, 40, 64);
+    tiny_tensor(&b, "output_norm.weight", SX_FORMAT_F32, 0, 64);
+    if (options->untied) tiny_tensor(&b, "output.weight", SX_FORMAT_Q8_0, 40, 64);
+    for (int i = 0; i < 4; i++)
+        tiny_layer(&b, a, i);
+    if (strcmp(a, "llama") == 0) {
+        const uint64_t dimension = 16;
+        float divisors[16];
+        for (int i = 0; i < 16; i++)
+            divisors[i] = 1 + (float)i;
+        test_gguf_bytes(&b.file, "rope_freqs.weight", SX_FORMAT_F32, 1, &dimension, divisors, sizeof divisors);
+    }
+    if (options->extra) tiny_tensor(&b, options->extra, SX_FORMAT_F32, 3, 5);
+    return test_gguf_finish(&b.file, size);
+}

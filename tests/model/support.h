@@ -37,6 +37,17 @@ void test_gguf_bytes(test_gguf *file, const char *name, sx_format format, uint32
 // The file's bytes, malloc'ed; frees what the construction used.
 uint8_t *test_gguf_finish(test_gguf *file, size_t *size);
 
+// A tiny qwen3 target: 4 layers, hidden 64, 4 heads and 2 KV heads of 32, ffn 96, 40 tokens. `skip` (may be NULL) names
+// a tensor to leave out; `twist` (may be NULL) one to give one row or element more.
+typedef struct tiny_options {
+    const char *architecture; // NULL = qwen3
+    const char *skip, *twist, *skip_key;
+    bool untied;
+    const char *extra;                  // a tensor nobody wants
+    uint32_t split_count, split_number; // a part of a split model: tensors are dealt out in turn
+} tiny_options;
+uint8_t *tiny_target(const tiny_options *options, size_t *size);
+
 // `count` weights of `format` as random blocks with finite scales (some subnormal).
 void random_blocks(uint64_t *state, sx_format format, uint64_t count, void *destination);
 
