@@ -215,8 +215,8 @@ static size_t match_optional_space_and(const code_point_range *ranges, size_t ra
     return end > begin ? end : position;
 }
 
-// \s?[A-Za-zµÀ-ÖØ-öø-ƺ...𞤀-𞥃]+ : letters with case, as listed in the published expression (which stops short
-// of the newer blocks, so \p{L&} would not do).
+// \s?[A-Za-zµÀ-ÖØ-öø-ƺ...𞤀-𞥃]+ : letters with case, as listed in the published expression (which stops
+// short of the newer blocks, so \p{L&} would not do).
 static size_t match_deepseek_letters(const uint32_t *text, size_t count, size_t position)
 {
     static const code_point_range letters[] = {
