@@ -1,0 +1,85 @@
+// Speculation changes nothing: the same tokens and the same exit for plain, chain, tree and n-gram decoding, greedy and
+// sampled with a seed, with the exit policy at work.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static sx_engine *engine;
+
+static const struct {
+    const char *name;
+    sx_drafting drafting;
+} modes[] = {
+    {"chain", {.kind = SX_DRAFT_CHAIN, .depth = 3}},
+    {"tree", {.kind = SX_DRAFT_TREE, .depth = 4, .branch = 3, .nodes = 7}},
+    {"n-gram", {.kind = SX_DRAFT_NGRAM, .nodes = 7}},
+};
+
+static void compare(const test_reply *plain, const test_reply *other, const char *mode, uint32_t problem, float t)
+{
+    if (plain->count == other->count && !memcmp(plain->tokens, other->tokens, plain->count * sizeof(uint32_t)) &&
+        plain->exit_reason == other->exit_reason && plain->exit_token == other->exit_token &&
+        plain->done_reason == other->done_reason)
+        return;
+    uint32_t same = 0;
+    while (same < plain->count && same < other->count && plain->tokens[same] == other->tokens[same])
+        same++;
+    fail_msg("%s, problem %u, temperature %g: %u and %u tokens, equal up to %u; exits %d at %u and %d at %u; ends %d "
+             "and %d",
+             mode, problem, (double)t, plain->count, other->count, same, (int)plain->exit_reason, plain->exit_token,
+             (int)other->exit_reason, other->exit_token, (int)plain->done_reason, (int)other->done_reason);
+}
+
+static void check_problem(sx_session *session, uint32_t index, float temperature, sx_policy_kind policy)
+{
+    static test_reply plain, other;
+    test_problem problem;
+    assert_true(test_problem_read("heldout.jsonl", index, &problem));
+    const sx_message message = {.role = SX_ROLE_USER, .content = problem.prompt};
+    sx_generate_desc desc = {.messages = &message,
+                             .message_count = 1,
+                             .maximum_tokens = 700,
+                             .sampling = {.temperature = temperature, .top_p = 0.95f, .seed = 1234 + index},
+                             .policy = {.kind = policy},
+                             .drafting = {.kind = SX_DRAFT_NONE}};
+    test_run(session, &desc, &plain, NULL, NULL);
+    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+        desc.drafting = modes[m].drafting;
+        test_run(session, &desc, &other, NULL, NULL);
+        compare(&plain, &other, modes[m].name, index, temperature);
+    }
+}
+
+static void test_equal_tokens(void **state)
+{
+    (void)state;
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    assert_true(info.bitwise_lossless);
+    const uint32_t problems = test_number("SX_PROBLEMS", 5);
+    sx_session *session = test_open_session(engine);
+    for (uint32_t i = 0; i < problems; i++)
+        check_problem(session, i, i % 2 ? 0.8f : 0, i % 4 < 2 ? SX_POLICY_SIGNALS : SX_POLICY_NONE);
+    for (uint32_t i = 0; i < problems / 10 + 1; i++) {
+        check_problem(session, i, 0, SX_POLICY_MARGIN);
+        check_problem(session, i, 0.8f, SX_POLICY_ENTROPY);
+    }
+    sx_session_destroy(session);
+}
+
+int main(void)
+{
+    engine = test_open_bundled(NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal_tokens)};
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    sx_engine_destroy(engine);
+    return failed;
+}

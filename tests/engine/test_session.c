@@ -1,0 +1,269 @@
+// One conversation and what can be done with it: steering, reuse, limits, counters.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+
+#include <string.h>
+
+static sx_engine *engine;
+static test_problem problem;
+static sx_message message = {.role = SX_ROLE_USER};
+
+static sx_generate_desc ask(sx_policy_kind policy)
+{
+    return (sx_generate_desc){
+        .messages = &message, .message_count = 1, .maximum_tokens = 700, .policy = {.kind = policy}};
+}
+
+static int setup(void **state)
+{
+    assert_true(test_problem_read("heldout.jsonl", 3, &problem));
+    message.content = problem.prompt;
+    *state = test_open_session(engine);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    sx_session_destroy(*state);
+    return 0;
+}
+
+static void test_counters(void **state)
+{
+    static test_reply reply;
+    const sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &reply, NULL, NULL);
+    const sx_stats *stats = &reply.stats;
+    assert_int_equal(stats->tokens, reply.count);
+    assert_true(stats->cycles > 0 && stats->tokens >= stats->cycles);
+    // One submit and one readback a cycle; a cycle submitted ahead of the end may be in vain.
+    assert_in_range(stats->submits, stats->cycles, stats->cycles + 2);
+    assert_int_equal(stats->readbacks, stats->submits);
+    assert_true(stats->readback_bytes <= stats->readbacks * 1024);
+    assert_true(stats->thinking_tokens > 20);
+    assert_int_equal(reply.done_reason, SX_DONE_END_OF_TURN);
+    assert_int_equal(reply.exit_reason, SX_REASON_NATURAL);
+    assert_null(strstr(reply.thinking, "</think>"));
+    assert_null(strstr(reply.answer, "<|im_end|>"));
+    assert_true(strlen(reply.answer) > 0);
+}
+
+static void test_repeatable(void **state)
+{
+    static test_reply first, second, other;
+    sx_generate_desc desc = ask(SX_POLICY_NONE);
+    desc.sampling = (sx_sampling){.temperature = 1.2f, .seed = 77};
+    test_run(*state, &desc, &first, NULL, NULL);
+    test_run(*state, &desc, &second, NULL, NULL);
+    assert_true(second.stats.reused_tokens > 0);
+    assert_int_equal(first.count, second.count);
+    assert_memory_equal(first.tokens, second.tokens, first.count * sizeof(uint32_t));
+    desc.sampling.seed = 78;
+    test_run(*state, &desc, &other, NULL, NULL);
+    assert_true(other.count != first.count || memcmp(other.tokens, first.tokens, first.count * sizeof(uint32_t)));
+}
+
+// A second turn over reused keys and values against a fresh session that reads everything in larger chunks.
+static void test_prefix_reuse(void **state)
+{
+    static test_reply first, reused, fresh;
+    sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &first, NULL, NULL);
+    const sx_message turns[] = {message,
+                                {.role = SX_ROLE_ASSISTANT, .content = first.answer},
+                                {.role = SX_ROLE_USER, .content = "Start with 5, add 3."}};
+    desc.messages = turns;
+    desc.message_count = 3;
+    test_run(*state, &desc, &reused, NULL, NULL);
+    assert_true(reused.stats.reused_tokens > 5);
+    sx_session *session = test_open_session(engine);
+    test_run(session, &desc, &fresh, NULL, NULL);
+    sx_session_destroy(session);
+    assert_int_equal(fresh.stats.reused_tokens, 0);
+    assert_int_equal(fresh.count, reused.count);
+    assert_memory_equal(fresh.tokens, reused.tokens, fresh.count * sizeof(uint32_t));
+}
+
+static void answer_at_forty(sx_session *session, const sx_event *event, void *user)
+{
+    bool *pressed = user;
+    if (event->kind != SX_EVENT_TEXT || event->first_token < 40 || *pressed) return;
+    *pressed = true;
+    sx_session_answer_now(session);
+}
+
+static void test_answer_now(void **state)
+{
+    static test_reply reply;
+    bool pressed = false;
+    const sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &reply, answer_at_forty, &pressed);
+    assert_true(pressed);
+    assert_int_equal(reply.exit_reason, SX_REASON_ANSWER_NOW);
+    assert_in_range(reply.exit_token, 40, 90);
+    assert_int_equal(reply.done_reason, SX_DONE_END_OF_TURN);
+}
+
+static void test_budgets(void **state)
+{
+    static test_reply reply;
+    sx_generate_desc desc = ask(SX_POLICY_NONE);
+    desc.policy.hard_budget = 25;
+    test_run(*state, &desc, &reply, NULL, NULL);
+    assert_int_equal(reply.exit_reason, SX_REASON_HARD_BUDGET);
+    assert_in_range(reply.stats.thinking_tokens, 25, 26);
+    desc.policy.hard_budget = 0;
+    desc.policy.soft_budget = 25;
+    test_run(*state, &desc, &reply, NULL, NULL);
+    assert_int_equal(reply.exit_reason, SX_REASON_SOFT_BUDGET);
+    assert_true(reply.stats.thinking_tokens >= 25);
+    desc.maximum_tokens = 10;
+    test_run(*state, &desc, &reply, NULL, NULL);
+    assert_int_equal(reply.count, 10);
+    assert_int_equal(reply.done_reason, SX_DONE_MAXIMUM);
+}
+
+// After a forced exit, thinking goes on exactly as if there had been none.
+static void test_keep_thinking(void **state)
+{
+    static test_reply whole, cut;
+    sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &whole, NULL, NULL);
+    desc.policy.soft_budget = 20;
+    test_run(*state, &desc, &cut, NULL, NULL);
+    assert_int_equal(cut.exit_reason, SX_REASON_SOFT_BUDGET);
+    assert_true(cut.count < whole.count);
+    assert_int_equal(sx_session_keep_thinking(*state, NULL), SX_OK);
+    test_continue(*state, &cut, NULL, NULL);
+    assert_int_equal(cut.exit_reason, SX_REASON_NATURAL);
+    assert_int_equal(cut.count, whole.count);
+    assert_memory_equal(cut.tokens, whole.tokens, whole.count * sizeof(uint32_t));
+}
+
+static void test_keep_thinking_after_close(void **state)
+{
+    static test_reply reply;
+    const sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &reply, NULL, NULL);
+    assert_int_equal(reply.exit_reason, SX_REASON_NATURAL);
+    const uint32_t before = reply.exit_token, count = reply.count;
+    reply.exit_reason = SX_REASON_NONE;
+    assert_int_equal(sx_session_keep_thinking(*state, NULL), SX_OK);
+    test_continue(*state, &reply, NULL, NULL);
+    assert_true(reply.exit_reason == SX_REASON_NONE || reply.exit_token > before);
+    assert_true(reply.count != count);
+    sx_error error = {0};
+    if (reply.exit_reason == SX_REASON_NONE)
+        assert_int_equal(sx_session_keep_thinking(*state, &error), SX_ERROR_ARGUMENT);
+}
+
+static void stop_at_ten(sx_session *session, const sx_event *event, void *user)
+{
+    (void)user;
+    if (event->kind == SX_EVENT_TEXT && event->first_token >= 10) sx_session_stop(session);
+}
+
+static void test_stop(void **state)
+{
+    static test_reply reply, again;
+    const sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &reply, stop_at_ten, NULL);
+    assert_int_equal(reply.done_reason, SX_DONE_STOPPED);
+    assert_in_range(reply.count, 10, 60);
+    test_run(*state, &desc, &again, NULL, NULL);
+    assert_memory_equal(again.tokens, reply.tokens, reply.count * sizeof(uint32_t));
+}
+
+static void test_stop_string(void **state)
+{
+    static test_reply whole, reply;
+    sx_generate_desc desc = ask(SX_POLICY_NONE);
+    test_run(*state, &desc, &whole, NULL, NULL);
+    const size_t length = strlen(whole.answer);
+    assert_true(length > 6);
+    char stop[4] = {whole.answer[3], whole.answer[4], whole.answer[5], 0};
+    const char *stops[] = {"never said", stop};
+    desc.stop = stops;
+    desc.stop_count = 2;
+    test_run(*state, &desc, &reply, NULL, NULL);
+    assert_int_equal(reply.done_reason, SX_DONE_STOP_STRING);
+    const char *first = strstr(whole.answer, stop);
+    assert_int_equal(strlen(reply.answer), (size_t)(first - whole.answer));
+    assert_memory_equal(reply.answer, whole.answer, strlen(reply.answer));
+}
+
+static void test_bad_requests(void **state)
+{
+    static char text[40000];
+    memset(text, 'x', sizeof text - 1);
+    sx_error error = {0};
+    sx_generate_desc desc = {.prompt = text};
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_ERROR_CONTEXT);
+    assert_non_null(strstr(error.message, "context"));
+    desc = (sx_generate_desc){0};
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_ERROR_ARGUMENT);
+    const uint32_t tokens[] = {1, 4000000000u};
+    desc = (sx_generate_desc){.tokens = tokens, .token_count = 2};
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_ERROR_ARGUMENT);
+    desc = ask(SX_POLICY_AUTO);
+    desc.sampling.temperature = -1;
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "temperature"));
+    desc = ask(SX_POLICY_AUTO);
+    desc.drafting.nodes = 99;
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_ERROR_ARGUMENT);
+    desc = ask(SX_POLICY_AUTO);
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_OK);
+    assert_int_equal(sx_session_begin(*state, &desc, &error), SX_ERROR_BUSY);
+    sx_session_stop(*state);
+    static test_reply reply;
+    test_continue(*state, &reply, NULL, NULL);
+    assert_int_equal(reply.done_reason, SX_DONE_STOPPED);
+}
+
+// A row's logits do not depend on the tokens computed beside it, nor on where chunks are cut.
+static void test_logits_alone(void **state)
+{
+    uint32_t tokens[40];
+    for (uint32_t i = 0; i < 40; i++)
+        tokens[i] = (i * 31 + 7) % 300;
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    float *all = NULL, *one = NULL;
+    assert_int_equal(sx_session_logits(*state, tokens, 40, &all, NULL), SX_OK);
+    for (uint32_t count = 1; count <= 40; count += 13) {
+        assert_int_equal(sx_session_logits(*state, tokens, count, &one, NULL), SX_OK);
+        assert_memory_equal(one + (count - 1) * (size_t)info.vocabulary, all + (count - 1) * (size_t)info.vocabulary,
+                            info.vocabulary * sizeof(float));
+        sx_free(one);
+    }
+    sx_free(all);
+}
+
+int main(void)
+{
+    engine = test_open_bundled(NULL);
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_counters),
+        TEST(test_repeatable),
+        TEST(test_prefix_reuse),
+        TEST(test_answer_now),
+        TEST(test_budgets),
+        TEST(test_keep_thinking),
+        TEST(test_keep_thinking_after_close),
+        TEST(test_stop),
+        TEST(test_stop_string),
+        TEST(test_bad_requests),
+        TEST(test_logits_alone),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    sx_engine_destroy(engine);
+    return failed;
+}
