@@ -39,7 +39,9 @@ class Connection {
                 this.#calls.delete(id);
                 how(value);
             };
-            this.#calls.set(id, { resolve: settle(resolve), reject: settle(reject), onProgress });
+            // The worker answers an abort when it has put things in order; it may have been finished already.
+            const finish = (value) => (signal?.aborted ? reject(signal.reason) : resolve(value));
+            this.#calls.set(id, { resolve: settle(finish), reject: settle(reject), onProgress });
             signal?.addEventListener('abort', abort);
             this.#worker.postMessage({ id, method, parameters });
         });

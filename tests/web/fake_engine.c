@@ -174,8 +174,8 @@ sx_status sx_session_begin(sx_session *s, const sx_generate_desc *desc, sx_error
     s->token_count = s->prompt_count = 0;
     for (uint32_t i = 0; i < desc->token_count && i < MAX_TOKENS / 2; ++i)
         s->tokens[s->token_count++] = desc->tokens[i];
-    while (s->token_count < 8)
-        s->tokens[s->token_count++] = s->token_count;
+    for (; s->token_count < 8; ++s->token_count)
+        s->tokens[s->token_count] = s->token_count;
     s->prompt_count = s->token_count;
     s->queued = s->taken = 0;
     fake_wake();

@@ -82,11 +82,11 @@ function onDevice(news) {
     document.documentElement.dataset.device = news.state;
     if (news.state === 'lost') {
         showModel('loading', 'GPU lost');
-        showNotice('The GPU was reset. The model is being loaded again; the conversation goes on.');
+        showNotice('The GPU was reset. The model is being loaded again.');
     } else if (news.state === 'loading') {
         showProgress(news.progress);
     } else if (news.state === 'restored') {
-        hideNotice();
+        showNotice('The GPU was reset. The model is loaded again, and the conversation goes on.');
         showModel('ready', model.info.modelName);
         if (!reply) {
             lastReply = null; // what its thinking could go on from was on the lost device

@@ -7,7 +7,8 @@ function texToken(name, pattern, display, level) {
     return {
         name,
         level,
-        start: (source) => source.match(/\\[([]|\$/)?.index,
+        // (A block that could start inside a paragraph would cut it at every dollar sign.)
+        ...(level === 'inline' && { start: (source) => source.match(/\\[([]|\$/)?.index }),
         tokenizer(source) {
             const match = pattern.exec(source);
             return match ? { type: name, raw: match[0], tex: match[1], display } : undefined;

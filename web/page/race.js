@@ -1,6 +1,7 @@
 // The same question three times: plain, with speculation, and with speculation and early exit. One after the other, so
 // that none slows another down; drawn over one axis of seconds, and replayed side by side when all are done.
 import { announce, formatSeconds, h } from './dom.js';
+import { renderMarkdown } from './markdown.js';
 
 const LANES = [
     { key: 'plain', title: 'Plain', note: 'one token at a time, thinks to the end', options: { draft: 'none', policy: 'none' } },
@@ -138,7 +139,7 @@ function makeLane({ key, title, note, options }) {
         },
         finish() {
             lane.done = true;
-            text.textContent = lane.answer.trim();
+            text.textContent = renderMarkdown(lane.answer).textContent.trim();
         },
         draw(span, now) {
             const until = Math.min(lane.seconds, now);

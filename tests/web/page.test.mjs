@@ -1,0 +1,289 @@
+// The page over the scripted engine (fake_engine.c): everything of it that does not depend on what a GPU computes.
+// Run by CTest with SX_SITE (a site built with --fake) and SX_NPM_MODULES; screenshots go to SX_SCREENSHOTS if set.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { readFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { serve } from '../../web/serve.mjs';
+import { axePath, idle, launch, openPage, ready } from './browser.mjs';
+
+const site = process.env.SX_SITE;
+let server;
+let url;
+let browser;
+
+before(async () => {
+    ({ server, url } = await serve(site));
+    browser = await launch({ gpu: false });
+});
+
+after(async () => {
+    await browser?.close();
+    server?.close();
+});
+
+// Each test has its own storage. `work` gets a page with the model ready; nothing may have gone wrong when it ends.
+function pageTest(name, work, { context: options = {}, expected = [] } = {}) {
+    test(name, { timeout: 120000 }, async () => {
+        const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, ...options });
+        try {
+            const page = await openPage(context, url);
+            await ready(page);
+            await work(page, context);
+            assert.deepEqual(page.problems.filter((problem) => !expected.some((pattern) => pattern.test(problem))), []);
+        } finally {
+            await context.close();
+        }
+    });
+}
+
+async function shoot(page, name) {
+    if (!process.env.SX_SCREENSHOTS) return;
+    mkdirSync(process.env.SX_SCREENSHOTS, { recursive: true });
+    await page.screenshot({ path: join(process.env.SX_SCREENSHOTS, `${name}.png`) });
+}
+
+async function askExample(page) {
+    await page.click('.examples button');
+    await page.waitForSelector('.thinking:not([hidden])');
+}
+
+const policy = (page, value) => page.evaluate((chosen) => localStorage.setItem('specexit-settings', JSON.stringify({ policy: chosen })), value);
+
+pageTest('an early exit is seen, marked and explained', async (page) => {
+    await shoot(page, 'welcome');
+    await askExample(page);
+    await page.waitForSelector('.exit-mark:not([hidden])');
+    assert.equal(await page.getAttribute('.exit-mark', 'data-reason'), 'signals');
+    assert.match(await page.textContent('.exit-mark'), /^Left early: 8\d % confident, \d+ % done, about \d+ tokens left\.$/);
+    await idle(page);
+    assert.match(await page.textContent('.answer'), /The answer is 22/);
+    assert.equal(await page.locator('.answer strong').textContent(), '22');
+    assert.equal(await page.locator('.answer math').count(), 1);
+    assert.equal(await page.locator('.plot .exit-line[visibility=visible]').count(), 3);
+    assert.match(await page.textContent('.facts'), /114 tokens/);
+    await shoot(page, 'answered');
+});
+
+pageTest('answer now ends the thinking', async (page) => {
+    await page.evaluate(() => localStorage.setItem('specexit-settings', JSON.stringify({ policy: 'none' })));
+    await page.reload();
+    await ready(page);
+    await askExample(page);
+    await shoot(page, 'thinking');
+    await page.click('text=Answer now');
+    await page.waitForSelector('.exit-mark[data-reason=answer-now]');
+    await idle(page);
+    assert.match(await page.textContent('.answer'), /The answer is 22/);
+});
+
+pageTest('think longer goes on after the reply is done, and takes the answer back', async (page) => {
+    await askExample(page);
+    await idle(page);
+    const before = (await page.textContent('.thoughts')).length;
+    await page.click('text=Think longer');
+    await page.waitForFunction((length) => document.querySelector('.thoughts').textContent.length > length, before);
+    await idle(page);
+    assert.match(await page.textContent('.exit-mark'), /finished thinking by itself/);
+    assert.equal((await page.textContent('.answer')).match(/The answer is/g).length, 1);
+});
+
+pageTest('think longer works while the answer is being written', async (page) => {
+    await askExample(page);
+    await page.waitForFunction(() => document.querySelector('.answer').textContent.length > 3);
+    await page.keyboard.press('Alt+t');
+    await page.waitForSelector('.exit-mark[data-reason=natural]');
+    await idle(page);
+    assert.equal((await page.textContent('.answer')).match(/The answer is/g).length, 1);
+});
+
+pageTest('everything works from the keyboard', async (page) => {
+    await policy(page, 'none');
+    await page.reload();
+    await ready(page);
+    await page.keyboard.type('What is 2 plus 3?'); // the question has the focus
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.thinking:not([hidden])');
+    await page.keyboard.press('Alt+a');
+    await page.waitForSelector('.exit-mark[data-reason=answer-now]');
+    await idle(page);
+    await page.keyboard.type('And again');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.documentElement.dataset.busy === 'true');
+    await page.keyboard.press('Escape');
+    await idle(page);
+    await page.keyboard.press('Alt+n');
+    await page.waitForSelector('.welcome');
+    const reached = new Set();
+    for (let i = 0; i < 20; ++i) {
+        await page.keyboard.press('Tab');
+        reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.className));
+    }
+    for (const id of ['view-race', 'model', 'settings', 'new-chat', 'export', 'import']) assert.ok(reached.has(id), `Tab does not reach #${id}`);
+});
+
+pageTest('conversations are kept, exported and imported', async (page) => {
+    await askExample(page);
+    await idle(page);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
+    const path = await download.path();
+    await page.reload();
+    await ready(page);
+    await page.click('.conversations .open');
+    assert.match(await page.textContent('.answer'), /The answer is 22/);
+    assert.match(await page.textContent('.exit-mark'), /Left early/);
+    await page.click('.conversations .delete');
+    await page.click('dialog .primary');
+    await page.waitForFunction(() => !document.querySelector('.conversations li'));
+    await page.setInputFiles('#import', { name: 'kept.json', mimeType: 'application/json', buffer: readFileSync(path) });
+    await page.waitForSelector('.conversations li');
+    await page.setInputFiles('#import', { name: 'other.json', mimeType: 'application/json', buffer: Buffer.from('{"a":1}') });
+    await page.waitForSelector('#notice:not([hidden])');
+    assert.match(await page.textContent('#notice'), /other\.json: this is not a file of exported conversations/);
+});
+
+pageTest('a bad file is refused with its name, and the bundled model comes back', async (page) => {
+    await page.click('#model');
+    await page.setInputFiles('input[name=model-files]', { name: 'notes.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('not a model') });
+    await page.waitForSelector('#notice:not([hidden])');
+    assert.match(await page.textContent('#notice'), /notes\.gguf: this is not a GGUF file/);
+    await page.click('text=Use the bundled model');
+    await ready(page);
+    await askExample(page);
+    await idle(page);
+});
+
+pageTest('a dropped file is loaded', async (page) => {
+    await page.evaluate(() => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File(['GGUF and more'], 'dropped.gguf'));
+        dispatchEvent(new DragEvent('dragenter', { dataTransfer: transfer }));
+        dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, cancelable: true }));
+    });
+    await page.waitForFunction(() => globalThis.specexit.model?.info.weightBytes === 13);
+    await ready(page);
+    assert.equal(await page.isVisible('#drop'), false);
+});
+
+pageTest('a lost device is said, replaced, and the reply goes on', async (page) => {
+    await policy(page, 'none');
+    await page.reload();
+    await ready(page);
+    await askExample(page);
+    await page.evaluate(() => globalThis.specexit.model.loseDevice());
+    await page.waitForSelector('#notice:not([hidden])');
+    assert.match(await page.textContent('#notice'), /The GPU was reset/);
+    await page.waitForFunction(() => document.documentElement.dataset.device === 'restored');
+    await ready(page);
+    await page.click('text=Answer now');
+    await idle(page);
+    assert.match(await page.textContent('.answer'), /The answer is 22/);
+});
+
+pageTest('the page works without a network after the first visit', async (page, context) => {
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    await context.setOffline(true);
+    await page.reload();
+    await ready(page);
+    await askExample(page);
+    await idle(page);
+    assert.match(await page.textContent('.answer'), /The answer is 22/);
+});
+
+pageTest('the race runs three lanes and says who won', async (page) => {
+    await page.click('#view-race');
+    await page.click('.race-form button');
+    await page.waitForSelector('.race-result:not(:empty)', { timeout: 60000 });
+    assert.match(await page.textContent('.race-result'), /SpecExit answered \d\.\d times sooner than plain decoding, with \d+ % fewer tokens/);
+    await page.waitForTimeout(1500);
+    await shoot(page, 'race');
+});
+
+pageTest('settings reach the engine', async (page) => {
+    await page.click('#settings');
+    await page.fill('input[name=softBudget]', '20');
+    await page.press('input[name=softBudget]', 'Tab');
+    await page.selectOption('select[name=policy]', 'none');
+    await shoot(page, 'settings');
+    await page.keyboard.press('Escape');
+    await askExample(page);
+    await page.waitForSelector('.exit-mark[data-reason=soft-budget]');
+    await idle(page);
+});
+
+pageTest('what a model writes cannot become code', async (page) => {
+    const html = await page.evaluate(async () => {
+        const { renderMarkdown } = await import('/page/markdown.js');
+        const box = document.createElement('div');
+        box.append(renderMarkdown('<img src=x onerror="globalThis.bad=1"><script>globalThis.bad=1</script>[a](javascript:alert(1)) <a href="https://x.y" onclick="bad()">b</a> $x^2$ costs $5 and $6'));
+        return { html: box.innerHTML, bad: globalThis.bad ?? null, maths: box.querySelectorAll('math').length };
+    });
+    assert.equal(html.bad, null);
+    assert.doesNotMatch(html.html, /<img|<script|javascript:|onclick/);
+    assert.match(html.html, /rel="noopener noreferrer"/);
+    assert.equal(html.maths, 1);
+}, { expected: [/inline event handler/] }); // the policy's own complaint while the sanitiser looks at it
+
+pageTest('OpenAI-style completions, whole and streamed', async (page) => {
+    const { whole, streamed } = await page.evaluate(async () => {
+        const { model } = globalThis.specexit;
+        const messages = [{ role: 'user', content: [{ type: 'text', text: 'What is 2 plus 3?' }] }];
+        const whole = await model.chat.completions.create({ messages, temperature: 0 });
+        const streamed = [];
+        for await (const chunk of await model.chat.completions.create({ messages, stream: true, max_tokens: 5, stream_options: { include_usage: true } })) streamed.push(chunk);
+        return { whole, streamed };
+    });
+    assert.match(whole.choices[0].message.content, /The answer is/);
+    assert.match(whole.choices[0].message.reasoning_content, /What is 2 plus 3\?/);
+    assert.equal(whole.choices[0].finish_reason, 'stop');
+    assert.equal(streamed[0].choices[0].delta.role, 'assistant');
+    assert.equal(streamed.at(-2).choices[0].finish_reason, 'length');
+    assert.equal(streamed.at(-1).usage.completion_tokens, 5);
+});
+
+pageTest('aborting ends a reply, and a load', async (page) => {
+    const result = await page.evaluate(async () => {
+        const { model } = globalThis.specexit;
+        const controller = new AbortController();
+        let reason = null;
+        for await (const event of model.chat([{ role: 'user', content: 'x' }], { policy: 'none', signal: controller.signal })) {
+            if (event.kind === 'text') controller.abort();
+            if (event.kind === 'done') reason = event.reason;
+        }
+        const { load } = await import('/specexit.js');
+        const aborted = new AbortController();
+        const failure = await load({ onProgress: () => aborted.abort(), signal: aborted.signal }).then(() => null, (error) => error.name);
+        return { reason, failure };
+    });
+    assert.deepEqual(result, { reason: 'stopped', failure: 'AbortError' });
+});
+
+for (const [name, options] of [
+    ['light', { colorScheme: 'light' }],
+    ['dark', { colorScheme: 'dark' }],
+    ['phone', { colorScheme: 'light', viewport: { width: 360, height: 740 } }],
+]) {
+    pageTest(`accessible and within its width: ${name}`, async (page) => {
+        await page.addScriptTag({ path: axePath }).catch(() => {});
+        await page.evaluate(readFileSync(axePath, 'utf8'));
+        const check = async (state) => {
+            const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+            assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 120)} ${nodes[0].any[0]?.message ?? ''}`), [], `axe, ${name}, ${state}`);
+            const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            assert.ok(overflow <= 0, `${state} is ${overflow} pixels too wide`);
+            await shoot(page, `${name}-${state}`);
+        };
+        await check('welcome');
+        await askExample(page);
+        await idle(page);
+        await check('answered');
+        await page.click('#view-race');
+        await check('race');
+        for (const id of ['settings', 'model']) {
+            await page.click(`#${id}`);
+            await page.waitForTimeout(300);
+            await check(id);
+            await page.keyboard.press('Escape');
+        }
+    }, { context: { ...options, bypassCSP: true }, expected: [/Content Security Policy/] });
+}
