@@ -209,10 +209,13 @@ void main()
     from = row * p.vocabulary;
     limit = row < batch.count ? p.vocabulary : 0u;
     position = batch.position[row] + 1u;
-    counting = settings.repetition_penalty != 1.0 || settings.presence_penalty != 0.0 ||
-               settings.frequency_penalty != 0.0;
-    adjusting = counting || settings.bias_count != 0u;
-    if (adjusting) list_special(lane, row);
+    // Locals, not the globals, decide around a barrier: WGSL takes private variables for non-uniform.
+    const bool counts_matter = settings.repetition_penalty != 1.0 || settings.presence_penalty != 0.0 ||
+                               settings.frequency_penalty != 0.0;
+    const bool adjusts = counts_matter || settings.bias_count != 0u;
+    counting = counts_matter;
+    adjusting = adjusts;
+    if (adjusts) list_special(lane, row);
 
     uvec3 top = uvec3(0u, SX_NONE, 0u);
     for (uint token = lane; token < limit; token += LANES) {
