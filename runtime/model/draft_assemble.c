@@ -43,15 +43,24 @@ static uint64_t columns_of(const assembly *a, const char *name)
     return entry ? entry->dimensions[0] : 0;
 }
 
+// Whether any of a layer's tensors is there, so that a layer with one missing is still seen.
+static bool has_layer(assembly *a, uint32_t layer)
+{
+    const sx_draft_names *n = a->names;
+    const char *const patterns[] = {n->q, n->k, n->v, n->o, n->attention_norm, n->ffn_norm, n->gate, n->up, n->down};
+    char name[96];
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (sx_lookup_find(a->lookup, numbered(name, patterns[i], layer))) return true;
+    return false;
+}
+
 static uint32_t count_layers(assembly *a)
 {
-    char name[96];
-    uint32_t count = 0;
-    while (count < SX_DRAFT_LAYERS && sx_lookup_find(a->lookup, numbered(name, a->names->q, count))) {
+    uint32_t count = 1;
+    if (!strstr(a->names->q, "%u")) return count;
+    while (count < SX_DRAFT_LAYERS && has_layer(a, count))
         count++;
-        if (!strstr(a->names->q, "%u")) break;
-    }
-    return count ? count : 1; // so that the first layer's tensors are named as missing
+    return count;
 }
 
 // Sizes that follow from shapes, since published configurations are wrong about them.
