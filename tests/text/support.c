@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "model/gguf.h"
+#include "model/json.h"
 #include "text/unicode.h"
 
 #include <stdio.h>
@@ -34,6 +35,30 @@ char *read_file(const char *folder, const char *name, size_t *size)
     if (text) text[length] = 0;
     if (size) *size = (size_t)length;
     return text;
+}
+
+const sx_json *read_golden(sx_arena *arena)
+{
+    size_t size = 0;
+    sx_error error = {0};
+    const sx_json *root = NULL;
+    char *text = read_file(golden_folder, "text.json", &size);
+    assert_non_null(text);
+    if (sx_json_parse(text, size, "text.json", arena, &root, &error) != SX_OK) fail_msg("%s", error.message);
+    free(text);
+    return root;
+}
+
+size_t from_hex(const sx_json *value, uint8_t *bytes, size_t room)
+{
+    const size_t size = strlen(value->string) / 2;
+    assert_true(size <= room);
+    for (size_t i = 0; i < size; i++) {
+        unsigned byte;
+        assert_int_equal(sscanf(value->string + 2 * i, "%2x", &byte), 1);
+        bytes[i] = (uint8_t)byte;
+    }
+    return size;
 }
 
 uint32_t next_random(uint64_t *state)

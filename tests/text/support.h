@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "model/json.h"
 #include "text/tokenizer.h"
 
 extern const char *golden_folder; // set by every main from argv
@@ -30,6 +31,11 @@ sx_tokenizer *make_spm(const char *const *pieces, const char *const *user_define
 
 // Checks that `text` becomes exactly the tokens with these texts, "|" between them.
 void expect_tokens(const sx_tokenizer *tokenizer, const char *text, uint32_t flags, const char *expected);
+
+// tests/golden/text.json; fails the test when it cannot be read. The arena is the caller's to free.
+const sx_json *read_golden(sx_arena *arena);
+// The bytes of a JSON string of hexadecimal digits; returns how many. `bytes` has room.
+size_t from_hex(const sx_json *value, uint8_t *bytes, size_t room);
 
 // xorshift; tests print the seed on failure
 uint32_t next_random(uint64_t *state);
