@@ -82,11 +82,12 @@ const char *sx_detokenizer_push(sx_detokenizer *detokenizer, int32_t token, size
     size_t size;
     const uint8_t *bytes = (const uint8_t *)sx_token_bytes(tokenizer, token, &size);
     const bool control = sx_token_is_control(tokenizer, token);
-    const bool hidden = size == 0 || (control && !(detokenizer->flags & SX_DETOKENIZE_SPECIAL));
+    const bool hidden =
+        sx_token_type(tokenizer, token) == 0 || (control && !(detokenizer->flags & SX_DETOKENIZE_SPECIAL));
     size_t written = hidden || control ? give_up_pending(detokenizer) : 0;
     if (hidden) return finish(detokenizer, written, length);
     const bool strip = !detokenizer->started && !control && (detokenizer->flags & SX_DETOKENIZE_STRIP_FIRST_SPACE) &&
-                       tokenizer->space_prefix && bytes[0] == ' ';
+                       tokenizer->space_prefix && size > 0 && bytes[0] == ' ';
     detokenizer->started = detokenizer->started || !control;
     written = decode(detokenizer, bytes + strip, size - strip, written);
     return finish(detokenizer, written, length);
