@@ -292,7 +292,6 @@ void main()
         if (lane == 0u) {
             run_mode = RUNS_KEEP;
             loop_seen = 0u;
-            snapshot = 0u;
             if (current_row != SX_NONE) {
                 const uint token = row_token[current_row];
                 inside = head.thinking == SX_THINKING_INSIDE;
@@ -315,6 +314,7 @@ void main()
         if (settings.loop_repeats != 0u && run != 0u && run >= loop_length) atomicOr(loop_seen, 1u);
         barrier();
         // The decision, and where the path goes on.
+        if (lane == 0u) snapshot = 0u;
         if (lane == 0u && current_row != SX_NONE) {
             const uint row = current_row;
             const bool loops = loop_seen != 0u;
