@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VOCABULARY = 45, SLOTS = 1400, OPEN = 30, CLOSE = 33, END = 36, SPLIT = 37, REPLIES = 250, CYCLES = 8 };
+enum { VOCABULARY = 45, SLOTS = 1400, OPEN = 30, CLOSE = 33, END = 36, SPLIT = 37, REPLIES = 300, CYCLES = 8 };
 
 typedef struct reply {
     SxSettings settings;
@@ -77,8 +77,8 @@ static void random_settings(harness *h, reply *r)
     s->minimum_thinking = chance(h, 50) ? below(h, 30) : 0;
     s->soft_budget = chance(h, 30) ? 1 + below(h, 60) : 0;
     s->hard_budget = chance(h, 20) ? 1 + below(h, 60) : 0;
-    s->loop_repeats = chance(h, 50) ? 1 + below(h, 4) : 0;
-    s->loop_tokens = below(h, 20);
+    s->loop_repeats = chance(h, 60) ? 1 + below(h, 4) : 0;
+    s->loop_tokens = chance(h, 50) ? below(h, 20) : below(h, 5);
     s->answer_now = chance(h, 5);
     s->policy_off = chance(h, 10);
 }
