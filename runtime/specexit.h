@@ -329,6 +329,12 @@ sx_status sx_session_keep_thinking(sx_session *session, sx_error *error);
 // Ends the reply; SX_EVENT_DONE follows.
 void sx_session_stop(sx_session *session);
 
+// Moves the session to another engine of the same model, as after SX_ERROR_DEVICE_LOST: keys and values are computed
+// again. A reply that was being written goes on: it is generated again from its prompt, which gives the same tokens, and
+// events go on behind those told already. (After keep-thinking, which a prompt does not determine, it goes on from the
+// tokens told so far.) On failure the session still belongs to its old engine.
+sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *error);
+
 // Tokens the session holds, valid until the next call: the prompt and the reply so far.
 const uint32_t *sx_session_tokens(const sx_session *session, uint32_t *count);
 // Writes the conversation's tokens to a file, or reads them back; the KV is computed again. The file names the model.

@@ -107,6 +107,7 @@ static void take_exit(sx_session *session, const SxResult *result, uint32_t i, u
 {
     session->left_thinking = true;
     session->exit_reason = (sx_exit_reason)result->exit_reason;
+    if (session->exit_reason == SX_REASON_ANSWER_NOW) session->hurried_at = result->thinking_tokens;
     sx_event event = {.kind = SX_EVENT_EXIT,
                       .token_index = index,
                       .boundary = true,

@@ -24,6 +24,7 @@ static void go_on(sx_session *session, uint32_t wanted)
     session->stats.tokens++;
     sx_stream_token(&session->stream, session->tokens + session->prompt_count, length - session->prompt_count);
 
+    session->resumed = true;
     session->keep_wanted = session->left_thinking = false;
     session->exit_reason = SX_REASON_NONE;
     session->done_reason = 0;

@@ -197,13 +197,13 @@ static uint32_t shared_prefix(const sx_session *session, const sx_prompt_tokens 
     return eagle && shared ? shared - 1 : shared;
 }
 
-static void start_state(sx_session *session, bool thinking_open)
+void sx_session_start_state(sx_session *session)
 {
     SxState *start = &session->start;
     memset(start, 0, sizeof *start);
     start->now.length = session->prompt_count - 1;
     start->now.root = session->tokens[session->prompt_count - 1];
-    start->now.thinking = thinking_open ? SX_THINKING_INSIDE : SX_THINKING_BEFORE;
+    start->now.thinking = session->thinking_open ? SX_THINKING_INSIDE : SX_THINKING_BEFORE;
     start->now.thinking_start = session->prompt_count;
     start->root_is_prompt = 1;
 }
@@ -229,7 +229,11 @@ static sx_status take_prompt(sx_session *session, const sx_generate_desc *desc, 
     memset(&session->stats, 0, sizeof session->stats);
     session->stats.prompt_tokens = prompt->count;
     session->stats.reused_tokens = shared;
-    start_state(session, prompt->thinking_open);
+    session->thinking_open = prompt->thinking_open;
+    session->resumed = false;
+    session->hurried_at = 0;
+    session->failed_phase = SX_PHASE_IDLE;
+    sx_session_start_state(session);
     session->left_thinking = session->keep_wanted = session->stop_wanted = false;
     session->exit_reason = SX_REASON_NONE;
     session->done_reason = 0;
@@ -370,6 +374,7 @@ sx_status sx_session_poll(sx_session *session, sx_event *event, sx_error *error)
             status = sx_fail(error, SX_ERROR_MEMORY, "out of memory while writing the reply");
         if (status == SX_PENDING) return status;
         if (status != SX_OK) {
+            session->failed_phase = session->phase;
             session->phase = SX_PHASE_IDLE;
             session->in_flight = 0;
             session->length = session->draft_length = 0;

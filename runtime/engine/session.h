@@ -46,6 +46,11 @@ struct sx_session {
     bool stop_wanted;
     sx_done_reason done_reason; // after draining: the reply is over
     SxState restored;
+    // For going on after a device loss.
+    sx_phase failed_phase; // where the session was when the device failed
+    bool thinking_open;    // the prompt ends inside a thinking block
+    bool resumed;          // keep-thinking was used: the reply is no function of prompt and seed any more
+    uint32_t hurried_at;   // thinking tokens at an answer-now; 0: none
     double begin_time, decode_time;
     sx_stats stats;
 };
@@ -68,6 +73,8 @@ sx_status sx_resume_take_sample(sx_session *session, const SxSample *sample, sx_
 
 // Records the tapes a first reply needs, which creates their pipelines. SX_PENDING: call again.
 sx_status sx_session_warm(sx_session *session, sx_error *error);
+// Puts the state at the prompt's end in place of the first cycle's.
+void sx_session_start_state(sx_session *session);
 sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error);
 sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
                             sx_error *error);

@@ -17,8 +17,25 @@ static bool reserve(sx_stream *stream, char **memory, size_t *capacity, size_t n
     return true;
 }
 
+static bool told_already(const sx_stream *stream, const sx_event *event)
+{
+    switch (event->kind) {
+    case SX_EVENT_TEXT:
+        return event->first_token < stream->muted;
+    case SX_EVENT_SIGNALS:
+    case SX_EVENT_EXIT:
+        return event->token_index + 1 < stream->muted;
+    case SX_EVENT_PREFILL:
+        return stream->muted > 0;
+    case SX_EVENT_DONE:
+        break;
+    }
+    return false;
+}
+
 static void queue_event(sx_stream *stream, const sx_event *event, const char *text, size_t length)
 {
+    if (told_already(stream, event)) return;
     if (!stream->queue_count) {
         stream->queue_first = 0;
         stream->text_length = 0;
@@ -199,6 +216,20 @@ static void free_stops(sx_stream *stream)
     stream->stop_count = 0;
 }
 
+void sx_stream_restart(sx_stream *stream, bool thinking_open)
+{
+    size_t ignored;
+    sx_detokenizer_flush(stream->detokenizer, &ignored);
+    stream->channel = thinking_open ? SX_CHANNEL_THINKING : SX_CHANNEL_ANSWER;
+    stream->may_think = !thinking_open && stream->engine->open.count;
+    stream->channel_empty = true;
+    stream->stopped = false;
+    stream->held = 0;
+    stream->hold_length = 0;
+    stream->queue_count = 0;
+    stream->muted = 0;
+}
+
 sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_generate_desc *desc, bool thinking_open,
                           sx_error *error)
 {
@@ -210,8 +241,6 @@ sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_g
         const sx_status status = sx_detokenizer_create(engine->tokenizer, 0, &stream->detokenizer);
         if (status != SX_OK) return sx_fail(error, status, "out of memory for the reply");
     }
-    size_t ignored;
-    sx_detokenizer_flush(stream->detokenizer, &ignored);
     free_stops(stream);
     for (uint32_t i = 0; i < desc->stop_count; i++) {
         if (!desc->stop[i][0])
@@ -220,13 +249,7 @@ sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_g
         if (!stream->stops[i]) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the stop strings");
         stream->stop_count++;
     }
-    stream->channel = thinking_open ? SX_CHANNEL_THINKING : SX_CHANNEL_ANSWER;
-    stream->may_think = !thinking_open && engine->open.count;
-    stream->channel_empty = true;
-    stream->stopped = false;
-    stream->held = 0;
-    stream->hold_length = 0;
-    stream->queue_count = 0;
+    sx_stream_restart(stream, thinking_open);
     return SX_OK;
 }
 

@@ -27,12 +27,15 @@ typedef struct sx_stream {
     uint32_t queue_first, queue_count, queue_capacity;
     char *text; // of the queued events
     size_t text_length, text_capacity;
+    uint32_t muted; // events of the reply's tokens before this one were told already (a replay after a device loss)
     bool out_of_memory;
 } sx_stream;
 
 // Starts a reply. Stop strings are copied.
 sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_generate_desc *desc, bool thinking_open,
                           sx_error *error);
+// The same reply from its first token: what a begin does beside the stop strings.
+void sx_stream_restart(sx_stream *stream, bool thinking_open);
 // Goes back into the thinking, as keep-thinking does.
 void sx_stream_resume_thinking(sx_stream *stream);
 // The reply's token number `index`; `tokens` is the reply's first token, so that held ones can be looked at again.

@@ -41,7 +41,7 @@ static void append(char *text, size_t size, const sx_event *event)
     if (used + event->length < size) memcpy(text + used, event->text, event->length + 1);
 }
 
-static void take(test_reply *reply, const sx_event *event)
+void test_take(test_reply *reply, const sx_event *event)
 {
     if (event->kind == SX_EVENT_TEXT) {
         for (uint32_t i = 0; i < event->token_count && event->first_token + i < 2048; i++) {
@@ -70,7 +70,7 @@ void test_continue(sx_session *session, test_reply *reply, void (*after)(sx_sess
         const sx_status status = sx_session_poll(session, &event, &error);
         if (status == SX_PENDING) continue;
         if (status != SX_OK) fail("reply", &error);
-        take(reply, &event);
+        test_take(reply, &event);
         if (after) after(session, &event, user);
     } while (sx_session_running(session));
 }

@@ -21,6 +21,8 @@ sx_session *test_open_session(sx_engine *engine);
 // Runs until done. `after` (may be NULL) is called after every event and may steer the session.
 void test_run(sx_session *session, const sx_generate_desc *desc, test_reply *reply,
               void (*after)(sx_session *, const sx_event *, void *), void *user);
+// Adds an event to the reply.
+void test_take(test_reply *reply, const sx_event *event);
 // Goes on reading events of a reply that runs already.
 void test_continue(sx_session *session, test_reply *reply, void (*after)(sx_session *, const sx_event *, void *),
                    void *user);

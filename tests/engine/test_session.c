@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "engine/internal.h"
 #include "harness.h"
 
 #include <string.h>
@@ -227,6 +228,43 @@ static void test_bad_requests(void **state)
     assert_int_equal(reply.done_reason, SX_DONE_STOPPED);
 }
 
+// The device is lost in the middle: on a new engine the reply goes on and is the same.
+static void test_device_loss(void **state)
+{
+    static test_reply whole, reply;
+    sx_generate_desc desc = ask(SX_POLICY_SIGNALS);
+    desc.sampling = (sx_sampling){.temperature = 0.8f, .seed = 5};
+    desc.maximum_tokens = 80;
+    test_run(*state, &desc, &whole, NULL, NULL);
+
+    sx_engine *lost = test_open_bundled(NULL);
+    sx_session *session = test_open_session(lost);
+    memset(&reply, 0, sizeof reply);
+    assert_int_equal(sx_session_begin(session, &desc, NULL), SX_OK);
+    sx_status status = SX_OK;
+    sx_error error = {0};
+    sx_event event;
+    uint32_t told = 0;
+    while (status == SX_OK || status == SX_PENDING) {
+        status = sx_session_poll(session, &event, &error);
+        if (status == SX_OK) test_take(&reply, &event);
+        if (status == SX_OK && event.kind == SX_EVENT_TEXT && event.first_token == 30) sx_gpu_simulate_loss(lost->gpu);
+    }
+    assert_int_equal(status, SX_ERROR_DEVICE_LOST);
+    told = reply.count;
+    assert_in_range(told, 31, 79);
+    sx_engine *fresh = test_open_bundled(NULL);
+    assert_int_equal(sx_session_move(session, fresh, &error), SX_OK);
+    sx_engine_destroy(lost);
+    test_continue(session, &reply, NULL, NULL);
+    assert_int_equal(reply.count, whole.count);
+    assert_memory_equal(reply.tokens, whole.tokens, whole.count * sizeof(uint32_t));
+    assert_string_equal(reply.thinking, whole.thinking);
+    assert_string_equal(reply.answer, whole.answer);
+    sx_session_destroy(session);
+    sx_engine_destroy(fresh);
+}
+
 // A row's logits do not depend on the tokens computed beside it, nor on where chunks are cut.
 static void test_logits_alone(void **state)
 {
@@ -262,6 +300,7 @@ int main(void)
         TEST(test_stop_string),
         TEST(test_bad_requests),
         TEST(test_logits_alone),
+        TEST(test_device_loss),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);
