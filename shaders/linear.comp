@@ -41,19 +41,7 @@ layout(binding = 4, std430) readonly buffer Residual { float data[]; } residual;
 layout(binding = 5, std430) writeonly buffer Out { float data[]; } result;
 
 #include "formats.glsl"
-
-// Statements for each activation row, unrolled here because not every driver keeps an indexed array in registers.
-#if ROWS == 1
-#define EACH_ROW(F) F(0)
-#elif ROWS == 2
-#define EACH_ROW(F) F(0) F(1)
-#elif ROWS == 4
-#define EACH_ROW(F) F(0) F(1) F(2) F(3)
-#elif ROWS == 8
-#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
-#else
-#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14) F(15)
-#endif
+#include "rows.glsl"
 
 #if K_SPLIT > 1
 shared float parts[K_SPLIT * ROWS * 32];

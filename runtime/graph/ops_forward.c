@@ -25,7 +25,7 @@ sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
     ops->gpu = gpu;
     ops->shuffle_linear = info->kind == SX_GPU_CPU && info->subgroup_size >= 4 &&
                           (info->features & SX_GPU_FEATURE_SUBGROUP_SHUFFLE) &&
-                          sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_SHUFFLE);
+                          sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_M1_SHUFFLE4);
     return sx_gpu_buffer_create(gpu, NOTHING_SIZE, SX_GPU_STORAGE, "nothing", &ops->nothing, error);
 }
 
@@ -109,12 +109,23 @@ static uint32_t linear_kernel_rows(uint32_t rows)
     return rows == 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
 }
 
+static unsigned shuffle_lanes(const sx_ops *ops)
+{
+    return sx_gpu_get_info(ops->gpu)->subgroup_size >= 8 ? 8 : 4;
+}
+
+// The variant of a kernel for so many rows on this device.
+static sx_kernel rows_kernel(const sx_ops *ops, const char *name, uint32_t kernel_rows)
+{
+    if (!ops->shuffle_linear) return ops_kernel("%s_m%u", name, kernel_rows);
+    return ops_kernel("%s_m%u_shuffle%u", name, kernel_rows, shuffle_lanes(ops));
+}
+
 static sx_kernel linear_kernel(const sx_ops *ops, uint32_t format, uint32_t kernel_rows)
 {
-    const ops_format_name name = ops_name_of_format(format);
-    if (!ops->shuffle_linear) return ops_kernel("linear_%s_m%u", name.text, kernel_rows);
-    const unsigned lanes = sx_gpu_get_info(ops->gpu)->subgroup_size >= 8 ? 8 : 4;
-    return ops_kernel("linear_%s_m%u_shuffle%u", name.text, kernel_rows, lanes);
+    char name[32];
+    snprintf(name, sizeof name, "linear_%s", ops_name_of_format(format).text);
+    return rows_kernel(ops, name, kernel_rows);
 }
 
 void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args)
@@ -190,12 +201,20 @@ uint64_t sx_attention_scratch_size(const sx_attention_shape *shape, uint32_t row
     return attention_rows_per_pass(shape, rows, splits) * scratch_bytes_per_row(shape, splits);
 }
 
+static uint32_t attention_kernel_rows(const sx_ops *ops, uint32_t queries)
+{
+    const bool eight = ops->shuffle_linear && shuffle_lanes(ops) == 8; // elsewhere it would spill registers
+    return queries <= 2 ? queries : queries <= 4 || !eight ? 4 : 8;
+}
+
 void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args)
 {
     const sx_attention_shape *shape = args->shape;
     assert(rows >= 1 && rows <= SX_MAX_ROWS && args->splits >= 1);
     const uint32_t per_pass = attention_rows_per_pass(shape, rows, args->splits);
-    const sx_kernel kernel = ops->shuffle_linear ? SX_KERNEL_ATTENTION_SHUFFLE : SX_KERNEL_ATTENTION;
+    const uint32_t group = shape->heads / shape->kv_heads; // queries of a row that share a key
+    const uint32_t kernel_rows = attention_kernel_rows(ops, per_pass * group);
+    const sx_kernel kernel = rows_kernel(ops, "attention", kernel_rows);
     for (uint32_t first = 0; first < rows; first += per_pass) {
         const uint32_t count = rows - first < per_pass ? rows - first : per_pass;
         const struct {
@@ -204,8 +223,8 @@ void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const 
         } parameters = {shape->heads, shape->kv_heads, shape->head_dim, shape->slots, shape->window,
                         args->splits, first,           count,           shape->scale, shape->softcap};
         const sx_gpu_binding partial[] = {args->q, args->kv, args->batch, args->scratch};
-        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, partial, 4, args->splits, shape->heads,
-                             count);
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, partial, 4, args->splits, shape->kv_heads,
+                             ops_ceil_div(count * group, kernel_rows));
         const sx_gpu_binding merge[] = {args->scratch, args->batch, args->out};
         sx_gpu_tape_dispatch(tape, SX_KERNEL_ATTENTION_MERGE, &parameters, sizeof parameters, merge, 3,
                              ops_ceil_div(count * shape->heads * shape->head_dim, 64), 1, 1);
