@@ -1,7 +1,7 @@
 // Puts the site together: our modules, the wasm, the bundled model, the libraries from npm, and the list of all of them
 // in the service worker. Fails when the program (all but the model) is larger than the budget once compressed.
 //
-//     node build.mjs --source <checkout> --wasm <folder> --npm <node_modules> --out <folder> --version <x.y.z> [--fake]
+//     node build.mjs --source <checkout> --wasm <folder> --kernels <kernels.gen.mjs> --npm <node_modules> --out <folder> --version <x.y.z> [--fake]
 //
 // --fake takes the scripted engine and its GPU (tests/web) instead of the real ones.
 import { createHash } from 'node:crypto';
@@ -20,7 +20,7 @@ const VENDOR = [
 
 const { values: options } = parseArgs({
     options: {
-        source: { type: 'string' }, wasm: { type: 'string' }, npm: { type: 'string' }, out: { type: 'string' },
+        source: { type: 'string' }, wasm: { type: 'string' }, kernels: { type: 'string' }, npm: { type: 'string' }, out: { type: 'string' },
         version: { type: 'string' }, fake: { type: 'boolean', default: false },
     },
 });
@@ -55,6 +55,7 @@ function copyWasm() {
     if (!existsSync(loader)) fail(`${loader} is missing: the engine was not built`);
     mkdirSync(join(options.out, 'wasm'), { recursive: true });
     writeFileSync(join(options.out, 'wasm/specexit.mjs'), readFileSync(loader, 'utf8').replaceAll(`${name}.wasm`, 'specexit.wasm'));
+    if (!options.fake) copy(options.kernels, 'wasm/kernels.gen.mjs');
     cpSync(join(options.wasm, `${name}.wasm`), join(options.out, 'wasm/specexit.wasm'));
 }
 

@@ -1,6 +1,6 @@
 // specexit.h with a scripted model and no GPU, so that the exports, the worker and the page can be tested by themselves
-// and look the same every time. Tokens are words; a word's number is its place in a growing list. Every poll that finds
-// the wake-up due advances one cycle of CYCLE_TOKENS tokens.
+// and look the same every time. Tokens are words; a word's number is its place in a growing list. A poll that finds
+// the result of a cycle arrived reports its CYCLE_TOKENS tokens.
 #include "specexit.h"
 
 #include <stdio.h>
@@ -9,8 +9,10 @@
 
 enum { MAX_TOKENS = 4096, CYCLE_TOKENS = 3, PARAGRAPHS = 24, LOAD_STEPS = 8 };
 
-// JavaScript: calls the worker's wake() soon, as the arrival of a readback would.
-extern void fake_wake(void);
+// JavaScript (fake_library.js): the result of a cycle arrives after a while, and the worker's wake() is called then.
+extern void fake_submit(void);
+// 1 when it has, once.
+extern int fake_arrived(void);
 
 struct sx_engine {
     uint64_t bytes;
@@ -21,7 +23,6 @@ struct sx_engine {
 struct sx_session {
     sx_engine *engine;
     bool running, thinking, exited, stop, answer_now;
-    bool due; // a cycle's result has "arrived"
     bool signals_on;
     float threshold;
     uint32_t soft_budget, maximum;
@@ -165,7 +166,7 @@ sx_status sx_session_begin(sx_session *s, const sx_generate_desc *desc, sx_error
     s->script[1] = strdup("The answer is **22**.\n\nIn symbols, \\(4 \\cdot 5 + 2 = 22\\).\n\n- first\n- second\n");
     s->at = s->script[0];
     s->running = s->thinking = true;
-    s->exited = s->stop = s->answer_now = s->due = false;
+    s->exited = s->stop = s->answer_now = false;
     s->threshold = desc->policy.confidence ? desc->policy.confidence : 0.8f;
     s->signals_on = desc->policy.kind == SX_POLICY_AUTO || desc->policy.kind == SX_POLICY_SIGNALS;
     s->soft_budget = desc->policy.soft_budget;
@@ -178,7 +179,7 @@ sx_status sx_session_begin(sx_session *s, const sx_generate_desc *desc, sx_error
         s->tokens[s->token_count] = s->token_count;
     s->prompt_count = s->token_count;
     s->queued = s->taken = 0;
-    fake_wake();
+    fake_submit();
     return SX_OK;
 }
 
@@ -286,12 +287,9 @@ static void cycle(sx_session *s)
 sx_status sx_session_poll(sx_session *s, sx_event *event, sx_error *error)
 {
     (void)error;
-    if (s->taken == s->queued && s->running && s->due) {
-        s->due = false;
+    if (s->taken == s->queued && s->running && fake_arrived()) {
         cycle(s);
-        if (s->running) fake_wake();
-    } else if (s->taken == s->queued && s->running) {
-        s->due = true; // the next poll comes with the next wake-up
+        if (s->running) fake_submit();
     }
     if (s->taken == s->queued) return SX_PENDING;
     *event = s->queue[s->taken++];
@@ -323,7 +321,7 @@ sx_status sx_session_keep_thinking(sx_session *s, sx_error *error)
     s->queued = s->taken = 0;
     ++s->exits;
     s->at = *s->resume ? s->resume : "But wait, let me look again.\n\nYes, it holds.\n\n";
-    if (!was_running) fake_wake();
+    if (!was_running) fake_submit();
     return SX_OK;
 }
 

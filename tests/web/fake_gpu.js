@@ -12,6 +12,10 @@ export async function openGpu() {
     return { adapter: null, device, isFallback: false, pending: 0, wake() {}, counters: { submits: 0, maps: 0 }, lost: false, delay };
 }
 
+export function moduleFields(gpu) {
+    return { specexitGpu: gpu };
+}
+
 export function describeGpu() {
     return { name: 'Scripted GPU', vendor: '', architecture: '', isFallback: false, features: [], wgslFeatures: [],
         maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 27, subgroupMinSize: 4, subgroupMaxSize: 4 };

@@ -43,7 +43,7 @@ test('the wasm module runs a reply under Node, woken only by its GPU', async () 
     const { default: factory } = await import(pathToFileURL(join(site, 'wasm/specexit.mjs')));
     const gpu = { pending: 0, wake() {}, counters: { submits: 0, maps: 0 } };
     const sources = new Map();
-    const wasm = await Wasm.create(factory, { gpu, sources, wasmBinary: readFileSync(join(site, 'wasm/specexit.wasm')) });
+    const wasm = await Wasm.create(factory, { gpuFields: { specexitGpu: gpu }, sources, wasmBinary: readFileSync(join(site, 'wasm/specexit.wasm')) });
     sources.set(1, new MemorySource('a.gguf', new TextEncoder().encode('GGUF')));
     wasm.addSource(1, sources.get(1), false);
     wasm.open({});

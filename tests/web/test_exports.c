@@ -17,7 +17,8 @@ static const uint8_t model_bytes[] = "GGUF and more";
 
 int web_source_read(int id, double offset, void *destination, size_t size);
 void web_log(const char *line);
-void fake_wake(void);
+void fake_submit(void);
+int fake_arrived(void);
 
 int web_source_read(int id, double offset, void *destination, size_t size)
 {
@@ -31,7 +32,14 @@ void web_log(const char *line)
     (void)line;
 }
 
-void fake_wake(void) {}
+void fake_submit(void)
+{
+}
+
+int fake_arrived(void)
+{
+    return 1;
+}
 
 static sx_status parse(const char *block, size_t size, web_generate *generate, sx_error *error)
 {

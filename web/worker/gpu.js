@@ -1,4 +1,5 @@
 // Opening the GPU: the adapter's highest limits, the features that are there, and what can be said about the device.
+import { kernels } from '../wasm/kernels.gen.mjs';
 import { SpecexitError } from './error.js';
 
 const WANTED_FEATURES = ['subgroups', 'shader-f16', 'timestamp-query'];
@@ -15,8 +16,38 @@ const WANTED_LIMITS = [
     'maxComputeWorkgroupsPerDimension',
 ];
 
-// The object that the wasm module gets as Module.specexitGpu. The WebGPU backend counts `pending` up for every promise
-// it waits for and down when that settles, and calls wake() then; the host polls the engine on wake().
+// Counts what the backend waits for, so that the host knows when nothing will wake it, and what it submits. A method
+// of the device (or of its queue and buffers) is replaced by one that counts and calls it.
+function countPromises(gpu, owner, name) {
+    const original = owner[name];
+    owner[name] = function (...parameters) {
+        const promise = original.apply(this, parameters);
+        ++gpu.pending;
+        if (name === 'mapAsync') ++gpu.counters.maps;
+        // Handlers that are attached to what is returned run after this one.
+        return promise.finally(() => --gpu.pending);
+    };
+}
+
+function watch(gpu) {
+    const { device } = gpu;
+    countPromises(gpu, device, 'createComputePipelineAsync');
+    countPromises(gpu, device.queue, 'onSubmittedWorkDone');
+    const { createBuffer } = device;
+    device.createBuffer = (descriptor) => {
+        const buffer = createBuffer.call(device, descriptor);
+        if (descriptor.usage & GPUBufferUsage.MAP_READ) countPromises(gpu, buffer, 'mapAsync');
+        return buffer;
+    };
+    const { submit } = device.queue;
+    device.queue.submit = (commands) => {
+        ++gpu.counters.submits;
+        submit.call(device.queue, commands);
+    };
+}
+
+// What the wasm module gets of the GPU is in moduleFields(). `pending` promises stand between the engine and its next
+// step; the backend reports each that has settled, and wake() is called then.
 export async function openGpu() {
     if (!globalThis.navigator?.gpu) {
         throw new SpecexitError('no-device', 'This browser has no WebGPU.');
@@ -31,7 +62,7 @@ export async function openGpu() {
     }
     const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));
     const device = await adapter.requestDevice({ requiredFeatures, requiredLimits, label: 'specexit' });
-    return {
+    const gpu = {
         adapter,
         device,
         isFallback: Boolean(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter),
@@ -39,6 +70,18 @@ export async function openGpu() {
         wake() {},
         counters: { submits: 0, maps: 0 },
         lost: false,
+    };
+    watch(gpu);
+    return gpu;
+}
+
+// What the WebGPU backend finds in its Module (runtime/gpu/webgpu).
+export function moduleFields(gpu) {
+    return {
+        sxGpuDevice: gpu.device,
+        sxGpuAdapterInfo: gpu.adapter.info,
+        sxGpuKernels: kernels,
+        sxGpuOnProgress: () => gpu.wake(),
     };
 }
 

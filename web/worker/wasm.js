@@ -38,10 +38,10 @@ export class Wasm {
     }
 
     // `factory` is the default export of the module that Emscripten wrote.
-    static async create(factory, { gpu, sources, log = console.warn, wasmBinary }) {
+    static async create(factory, { gpuFields, sources, log = console.warn, wasmBinary }) {
         let failure = null;
         const module = await factory({
-            specexitGpu: gpu,
+            ...gpuFields,
             specexitSources: sources,
             specexitLog: log,
             ...(wasmBinary && { wasmBinary }),
