@@ -13,8 +13,7 @@ typedef struct assembly {
     const sx_draft_config *config;
 } assembly;
 
-// A name with its number, for lookups that copy nothing.
-static const char *numbered(char buffer[96], const char *pattern, uint32_t number)
+const char *sx_draft_name(char buffer[96], const char *pattern, uint32_t number)
 {
     const char *at = strstr(pattern, "%u");
     if (!at) return pattern;
@@ -50,7 +49,7 @@ static bool has_layer(assembly *a, uint32_t layer)
     const char *const patterns[] = {n->q, n->k, n->v, n->o, n->attention_norm, n->ffn_norm, n->gate, n->up, n->down};
     char name[96];
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (sx_lookup_find(a->lookup, numbered(name, patterns[i], layer))) return true;
+        if (sx_lookup_find(a->lookup, sx_draft_name(name, patterns[i], layer))) return true;
     return false;
 }
 
@@ -69,10 +68,10 @@ static bool derive_sizes(assembly *a)
     char name[96];
     sx_draft *draft = a->draft;
     const sx_draft_config *config = a->config;
-    const uint64_t hidden = rows_of(a, numbered(name, a->names->o, 0));
-    const uint64_t q_rows = rows_of(a, numbered(name, a->names->q, 0));
-    const uint64_t k_rows = rows_of(a, numbered(name, a->names->k, 0));
-    const uint64_t ffn = rows_of(a, numbered(name, a->names->gate, 0));
+    const uint64_t hidden = rows_of(a, sx_draft_name(name, a->names->o, 0));
+    const uint64_t q_rows = rows_of(a, sx_draft_name(name, a->names->q, 0));
+    const uint64_t k_rows = rows_of(a, sx_draft_name(name, a->names->k, 0));
+    const uint64_t ffn = rows_of(a, sx_draft_name(name, a->names->gate, 0));
     if (!hidden || !q_rows || !k_rows || !ffn) return false;
     if (config->hidden && config->hidden != hidden) {
         sx_lookup_problem(a->lookup, "%s says hidden size %u, the tensors %llu", config->config_name, config->hidden,
@@ -134,13 +133,13 @@ static void find_fusion(assembly *a, uint32_t *signal_rows)
     sx_lookup_vector(a->lookup, &draft->input_norm, config->norm_before_fc ? SX_REQUIRED : SX_FORBIDDEN, columns,
                      a->names->input_norm);
     // One norm a state, all or none.
-    const bool first = sx_lookup_find(a->lookup, numbered(name, a->names->fc_norm, 0)) != NULL;
+    const bool first = sx_lookup_find(a->lookup, sx_draft_name(name, a->names->fc_norm, 0)) != NULL;
     const sx_presence presence = config->norm_before_fc                    ? SX_FORBIDDEN
                                  : first || config->fc_norm == SX_REQUIRED ? SX_REQUIRED
                                                                            : config->fc_norm;
     for (uint32_t i = 0; i < draft->aux_count; i++)
         sx_lookup_vector(a->lookup, &draft->fc_norm[i], presence, draft->target_hidden,
-                         numbered(name, a->names->fc_norm, i));
+                         sx_draft_name(name, a->names->fc_norm, i));
 }
 
 static void find_layer(assembly *a, uint32_t layer, sx_layer_weights *w)
@@ -151,24 +150,24 @@ static void find_layer(assembly *a, uint32_t layer, sx_layer_weights *w)
     const uint64_t hidden = draft->hidden, input = layer ? hidden : 2 * hidden;
     const uint64_t q = (uint64_t)draft->heads * draft->head_dim, kv = (uint64_t)draft->kv_heads * draft->head_dim;
     char name[96];
-    sx_lookup_vector(lookup, &w->attention_norm, SX_REQUIRED, hidden, numbered(name, n->attention_norm, layer));
+    sx_lookup_vector(lookup, &w->attention_norm, SX_REQUIRED, hidden, sx_draft_name(name, n->attention_norm, layer));
     sx_lookup_vector(lookup, &w->hidden_norm, layer ? SX_FORBIDDEN : SX_REQUIRED, hidden,
-                     numbered(name, n->hidden_norm, layer));
-    sx_lookup_matrix(lookup, &w->q, SX_REQUIRED, q, input, numbered(name, n->q, layer));
-    sx_lookup_matrix(lookup, &w->k, SX_REQUIRED, kv, input, numbered(name, n->k, layer));
-    sx_lookup_matrix(lookup, &w->v, SX_REQUIRED, kv, input, numbered(name, n->v, layer));
-    sx_lookup_matrix(lookup, &w->o, SX_REQUIRED, hidden, q, numbered(name, n->o, layer));
-    sx_lookup_vector(lookup, &w->q_bias, SX_OPTIONAL, q, numbered(name, n->q_bias, layer));
-    sx_lookup_vector(lookup, &w->k_bias, SX_OPTIONAL, kv, numbered(name, n->k_bias, layer));
-    sx_lookup_vector(lookup, &w->v_bias, SX_OPTIONAL, kv, numbered(name, n->v_bias, layer));
-    sx_lookup_vector(lookup, &w->o_bias, SX_OPTIONAL, hidden, numbered(name, n->o_bias, layer));
-    sx_lookup_vector(lookup, &w->q_norm, SX_OPTIONAL, draft->head_dim, numbered(name, n->q_norm, layer));
+                     sx_draft_name(name, n->hidden_norm, layer));
+    sx_lookup_matrix(lookup, &w->q, SX_REQUIRED, q, input, sx_draft_name(name, n->q, layer));
+    sx_lookup_matrix(lookup, &w->k, SX_REQUIRED, kv, input, sx_draft_name(name, n->k, layer));
+    sx_lookup_matrix(lookup, &w->v, SX_REQUIRED, kv, input, sx_draft_name(name, n->v, layer));
+    sx_lookup_matrix(lookup, &w->o, SX_REQUIRED, hidden, q, sx_draft_name(name, n->o, layer));
+    sx_lookup_vector(lookup, &w->q_bias, SX_OPTIONAL, q, sx_draft_name(name, n->q_bias, layer));
+    sx_lookup_vector(lookup, &w->k_bias, SX_OPTIONAL, kv, sx_draft_name(name, n->k_bias, layer));
+    sx_lookup_vector(lookup, &w->v_bias, SX_OPTIONAL, kv, sx_draft_name(name, n->v_bias, layer));
+    sx_lookup_vector(lookup, &w->o_bias, SX_OPTIONAL, hidden, sx_draft_name(name, n->o_bias, layer));
+    sx_lookup_vector(lookup, &w->q_norm, SX_OPTIONAL, draft->head_dim, sx_draft_name(name, n->q_norm, layer));
     sx_lookup_vector(lookup, &w->k_norm, sx_tensor_exists(&w->q_norm) ? SX_REQUIRED : SX_FORBIDDEN, draft->head_dim,
-                     numbered(name, n->k_norm, layer));
-    sx_lookup_vector(lookup, &w->ffn_norm, SX_REQUIRED, hidden, numbered(name, n->ffn_norm, layer));
-    sx_lookup_matrix(lookup, &w->gate, SX_REQUIRED, draft->ffn, hidden, numbered(name, n->gate, layer));
-    sx_lookup_matrix(lookup, &w->up, SX_REQUIRED, draft->ffn, hidden, numbered(name, n->up, layer));
-    sx_lookup_matrix(lookup, &w->down, SX_REQUIRED, hidden, draft->ffn, numbered(name, n->down, layer));
+                     sx_draft_name(name, n->k_norm, layer));
+    sx_lookup_vector(lookup, &w->ffn_norm, SX_REQUIRED, hidden, sx_draft_name(name, n->ffn_norm, layer));
+    sx_lookup_matrix(lookup, &w->gate, SX_REQUIRED, draft->ffn, hidden, sx_draft_name(name, n->gate, layer));
+    sx_lookup_matrix(lookup, &w->up, SX_REQUIRED, draft->ffn, hidden, sx_draft_name(name, n->up, layer));
+    sx_lookup_matrix(lookup, &w->down, SX_REQUIRED, hidden, draft->ffn, sx_draft_name(name, n->down, layer));
 }
 
 static void find_vocabulary(assembly *a)
@@ -307,6 +306,26 @@ static void copy_settings(sx_draft *draft, const sx_draft_config *config)
     draft->feed_back_normed = config->feed_back_normed;
 }
 
+static sx_status make_rope(sx_draft *draft, const char *where, const sx_draft_config *config, sx_error *error)
+{
+    sx_rope_desc desc = config->rope;
+    desc.head_dim = draft->head_dim;
+    const sx_status status = sx_rope_make(&desc, where, &draft->rope, error);
+    if (status != SX_OK || !config->inv_freq) return status;
+    if (config->inv_freq->count != draft->head_dim / 2)
+        return sx_fail(error, SX_ERROR_FORMAT, "%s: key specexit.rope.inv_freq must have %u values", where,
+                       draft->head_dim / 2);
+    for (uint32_t i = 0; i < draft->head_dim / 2; i++) {
+        const double frequency = sx_gguf_number_at(config->inv_freq, i);
+        if (!(frequency > 0 && frequency <= 1e6))
+            return sx_fail(error, SX_ERROR_FORMAT, "%s: key specexit.rope.inv_freq: value %u is not positive", where,
+                           i);
+        draft->rope.inv_freq[i] = (float)frequency;
+    }
+    draft->rope.factor = config->rope_factor;
+    return SX_OK;
+}
+
 sx_status sx_draft_assemble(sx_draft *draft, sx_lookup *lookup, const sx_draft_names *names,
                             const sx_draft_config *config, const sx_draft_options *options, sx_error *error)
 {
@@ -330,9 +349,7 @@ sx_status sx_draft_assemble(sx_draft *draft, sx_lookup *lookup, const sx_draft_n
     }
     status = sx_lookup_finish(lookup, error);
     if (status != SX_OK) return status;
-    sx_rope_desc rope = config->rope;
-    rope.head_dim = draft->head_dim;
-    status = sx_rope_make(&rope, lookup->where, &draft->rope, error);
+    status = make_rope(draft, lookup->where, config, error);
     if (status != SX_OK) return status;
     draft->attention_scale = 1 / sqrtf((float)draft->head_dim);
     return sx_signal_mask_for(lookup->where, signal_rows, config->signal_mask, options, &draft->signal_mask, error);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const sx_draft_names gguf_names = {
+const sx_draft_names sx_draft_gguf_names = {
     .fc = "fc.weight",
     .fc_bias = "fc.bias",
     .fc_norm = "fc_norm.%u.weight",
@@ -200,6 +200,13 @@ static void read_config(eagle_keys *in, sx_draft_config *config)
     if (in->status == SX_OK)
         in->status = sx_read_aux_layers(in->gguf, key, &config->aux_count, config->aux_layers, in->error);
     read_rope(in, &config->rope);
+    config->rope_factor = 1;
+    get_f32(in, "specexit.rope.factor", false, &config->rope_factor);
+    if (in->status == SX_OK)
+        in->status = sx_gguf_get_floats(in->gguf, "specexit.rope.inv_freq", false, &config->inv_freq, in->error);
+    if (in->status == SX_OK && !(config->rope_factor > 0 && config->rope_factor < 100))
+        in->status = sx_fail(in->error, SX_ERROR_FORMAT, "%s: key specexit.rope.factor must be positive",
+                             sx_gguf_source(in->gguf)->name);
     if (in->status != SX_OK) return;
     const sx_gguf_value *tokens;
     in->status = sx_gguf_get_strings(in->gguf, "tokenizer.ggml.tokens", false, &tokens, in->error);
@@ -248,7 +255,7 @@ sx_status sx_draft_read_gguf(sx_draft *draft, const sx_draft_options *options, s
     status = sx_lookup_from_gguf(files, &lookup, error);
     if (status != SX_OK) return status;
     status = read_divisors(&lookup, &config, divisors, error);
-    if (status == SX_OK) status = sx_draft_assemble(draft, &lookup, &gguf_names, &config, options, error);
+    if (status == SX_OK) status = sx_draft_assemble(draft, &lookup, &sx_draft_gguf_names, &config, options, error);
     sx_lookup_free(&lookup);
     return status;
 }

@@ -40,9 +40,11 @@ typedef struct sx_draft_config {
     uint32_t aux_layers[SX_MAX_AUX]; // inputs of target layers
     bool norm_before_fc, norm_before_residual, norm_output, feed_back_normed;
     sx_presence fc_norm;
-    bool absolute_ids;       // of the map: else id - index
-    uint32_t signal_mask;    // that the file names
-    const char *config_name; // what carries the settings, for messages: "config.json" or "its metadata"
+    const sx_gguf_value *inv_freq; // a table of frequencies instead of `rope`'s rule, or NULL
+    float rope_factor;             // with inv_freq
+    bool absolute_ids;             // of the map: else id - index
+    uint32_t signal_mask;          // that the file names
+    const char *config_name;       // what carries the settings, for messages: "config.json" or "its metadata"
 } sx_draft_config;
 
 // Finds and checks all tensors and fills `draft` (zeroed but for name and storage). The lookup's `where` names the
@@ -60,6 +62,10 @@ sx_status sx_read_aux_layers(const sx_gguf *gguf, const char *key, uint32_t *cou
 // Rows of signals and the mask the file or the user names: the mask to use, or an error.
 sx_status sx_signal_mask_for(const char *where, uint32_t rows, uint32_t named, const sx_draft_options *options,
                              uint32_t *mask, sx_error *error);
+
+extern const sx_draft_names sx_draft_gguf_names;
+// `pattern` with the number in the place of its %u, if it has one.
+const char *sx_draft_name(char buffer[96], const char *pattern, uint32_t number);
 
 // Hands out a checkpoint's files by their names: NULL (and no error) when there is none of that name.
 typedef struct sx_checkpoint_files {

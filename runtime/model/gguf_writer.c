@@ -110,6 +110,18 @@ void sx_gguf_writer_u32_array(sx_gguf_writer *writer, const char *key, const uin
         append_u32(writer, &writer->values, values[i]);
 }
 
+void sx_gguf_writer_f32_array(sx_gguf_writer *writer, const char *key, const float *values, size_t count)
+{
+    begin_value(writer, key, SX_GGUF_ARRAY);
+    append_u32(writer, &writer->values, SX_GGUF_F32);
+    append_u64(writer, &writer->values, count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        append_u32(writer, &writer->values, bits);
+    }
+}
+
 void sx_gguf_writer_copy(sx_gguf_writer *writer, const sx_gguf_value *value)
 {
     static const uint8_t widths[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};

@@ -18,6 +18,7 @@ void sx_gguf_writer_f32(sx_gguf_writer *writer, const char *key, float value);
 void sx_gguf_writer_bool(sx_gguf_writer *writer, const char *key, bool value);
 void sx_gguf_writer_string(sx_gguf_writer *writer, const char *key, const char *value);
 void sx_gguf_writer_u32_array(sx_gguf_writer *writer, const char *key, const uint32_t *values, size_t count);
+void sx_gguf_writer_f32_array(sx_gguf_writer *writer, const char *key, const float *values, size_t count);
 // A key with its value as another file has it.
 void sx_gguf_writer_copy(sx_gguf_writer *writer, const sx_gguf_value *value);
 // dimensions[0] is the row length, a multiple of the format's block. U8 cannot be written.
