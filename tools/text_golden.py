@@ -5,8 +5,8 @@
     python3 tools/text_golden.py NAME=FILE.gguf ... > tests/golden/text.json
 
 NAME is the vocabulary the C test loads from the file of that name. The committed file was made from the vocabulary
-files ggml-vocab-qwen2.gguf (qwen2) and ggml-vocab-llama-bpe.gguf (llama-bpe), from SmolLM2-135M-Instruct (smollm2) and
-gemma-3-270m (gemma3). Hugging Face's tokenizers library is the reference: it is given the file's vocabulary, its
+files ggml-vocab-qwen2.gguf (qwen2) and ggml-vocab-llama-bpe.gguf (llama-bpe), from SmolLM2-135M-Instruct (smollm2),
+gemma-3-270m (gemma3) and tools/demo_model/demo.gguf (demo). Hugging Face's tokenizers library is the reference: it is given the file's vocabulary, its
 merges, and the published tokenizer's normaliser and pre-tokenizers. NFC comes from Python's algorithm over Unicode
 16.0, since that library's is of an older version.
 """
@@ -95,8 +95,9 @@ def tokenizer_of(path):
     fields = GGUFReader(path).fields
     strings = lambda key: [bytes(fields[key].parts[i]).decode() for i in fields[key].data]
     tokens, types = strings("tokenizer.ggml.tokens"), fields["tokenizer.ggml.token_type"].contents()
-    vocabulary = {t: i for i, t in enumerate(tokens) if types[i] not in (3, 4, 5)}
-    if fields["tokenizer.ggml.model"].contents() == "gpt2":
+    plain = fields["tokenizer.ggml.model"].contents() == "gpt2"
+    vocabulary = {t: i for i, t in enumerate(tokens) if types[i] not in ((3, 4, 5) if plain else (3, 5))}
+    if plain:
         pre = fields["tokenizer.ggml.pre"].contents()
         merges = [tuple(m.split(" ", 1)) for m in strings("tokenizer.ggml.merges")]
         tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=pre == "llama-bpe"))
