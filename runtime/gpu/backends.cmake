@@ -5,8 +5,7 @@ set(SX_KERNELS_DIR ${CMAKE_BINARY_DIR}/kernels)
 set(kernels_outputs ${SX_KERNELS_DIR}/kernels.gen.c ${SX_KERNELS_DIR}/kernels.gen.h)
 set(kernels_arguments --out ${SX_KERNELS_DIR})
 if(EMSCRIPTEN)
-  # naga-wasm, from the npm modules beside the page or from where SX_NODE_MODULES says.
-  set(SX_NODE_MODULES ${CMAKE_SOURCE_DIR}/web/node_modules CACHE PATH "Folder with the npm package naga-wasm")
+  set(SX_NODE_MODULES ${CMAKE_BINARY_DIR}/../npm/node_modules CACHE PATH "Where web/package.json is installed")
   list(APPEND kernels_arguments --wgsl --node-modules ${SX_NODE_MODULES})
   list(APPEND kernels_outputs ${SX_KERNELS_DIR}/kernels.gen.mjs)
 endif()
@@ -33,6 +32,8 @@ if(EMSCRIPTEN)
   file(GLOB webgpu_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/webgpu/*.c)
   target_sources(sx_gpu PRIVATE ${webgpu_sources})
   target_compile_definitions(sx_gpu PRIVATE SX_GPU_HAVE_WEBGPU)
+  target_link_options(sx_gpu PUBLIC
+    "SHELL:--js-library ${CMAKE_CURRENT_LIST_DIR}/webgpu/library_specexit_gpu.js")
 else()
   # Only the headers: the loader is opened at run time, so that a machine without one gets a message.
   find_path(SX_VULKAN_INCLUDE vulkan/vulkan.h REQUIRED)
