@@ -1,5 +1,7 @@
 #include "interrupt.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,4 +72,20 @@ bool cli_interrupt_resized(void)
 void cli_interrupt_guard_terminal(bool on)
 {
     guarded = on;
+}
+
+bool cli_interrupt_wait(int descriptor)
+{
+    // The signals are let in only while it waits: none can slip between the look at the flags and the wait.
+    sigset_t blocked, old;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGHUP);
+    sigprocmask(SIG_BLOCK, &blocked, &old);
+    struct pollfd input = {.fd = descriptor, .events = POLLIN};
+    while (!interrupts && !fatal && ppoll(&input, 1, NULL, &old) < 0 && errno == EINTR)
+        continue;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    return !interrupts && !fatal;
 }

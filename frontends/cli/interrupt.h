@@ -13,6 +13,10 @@ void cli_interrupt_reset(void);     // for the next turn of a chat
 int cli_interrupt_fatal(void);      // SIGTERM or SIGHUP when one has come, else 0
 bool cli_interrupt_resized(void);   // the terminal's size has changed; clears the flag
 
+// Waits until `descriptor` can be read (or has ended). False when one of the signals above has come, before or while it
+// waited; none is missed in between.
+bool cli_interrupt_wait(int descriptor);
+
 // Whether the terminal holds a status line that must be undone before an abrupt end.
 void cli_interrupt_guard_terminal(bool on);
 

@@ -3,8 +3,8 @@
 #include "text.h"
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <poll.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +47,14 @@ static bool find(void *handle, const char *name, void *target)
     return symbol != NULL;
 }
 
+// libedit converts by the C library's locale, and crashes on a prompt that this cannot read.
+static bool use_utf8(void)
+{
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0) return true;
+    return setlocale(LC_CTYPE, "C.UTF-8") != NULL;
+}
+
 static void open_library(library *edit)
 {
     static const char *const names[] = {"libedit.so.2", "libedit.so.0", "libedit.so"};
@@ -72,7 +80,7 @@ cli_editor *cli_editor_open(const char *history)
     cli_editor *editor = cli_allocate(1, sizeof *editor);
     const char *term = getenv("TERM");
     bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
-    if (terminal) open_library(&editor->edit);
+    if (terminal && use_utf8()) open_library(&editor->edit);
     if (!editor->edit.handle || !history) return editor;
     editor->history = cli_copy_string(history);
     editor->edit.stifle_history(HISTORY_LINES);
@@ -94,17 +102,16 @@ static cli_line_end read_edited(library *edit, const char *prompt, char **line)
 {
     finished = false;
     edit->install(prompt, on_line);
-    while (!finished) {
-        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-        if (poll(&input, 1, -1) >= 0) {
-            edit->read_char();
-        } else if (errno != EINTR || cli_interrupt_count() || cli_interrupt_fatal()) {
-            edit->remove();
-            fputc('\n', stdout);
-            return CLI_LINE_INTERRUPTED;
-        }
+    bool stopped = false;
+    while (!finished && !stopped) {
+        stopped = !cli_interrupt_wait(STDIN_FILENO);
+        if (!stopped) edit->read_char();
     }
     edit->remove();
+    if (stopped) {
+        fputc('\n', stdout);
+        return CLI_LINE_INTERRUPTED;
+    }
     if (!finished_line) return CLI_LINE_EOF;
     *line = cli_copy_string(finished_line);
     free(finished_line);
@@ -121,11 +128,8 @@ static cli_line_end read_plain(cli_editor *editor, const char *prompt, char **li
     for (;;) {
         char *end = editor->buffer.data ? strchr(editor->buffer.data, '\n') : NULL;
         char block[4096];
+        if (!end && !cli_interrupt_wait(STDIN_FILENO)) return CLI_LINE_INTERRUPTED;
         ssize_t got = end ? 0 : read(STDIN_FILENO, block, sizeof block);
-        if (!end && got < 0) {
-            if (errno == EINTR && !cli_interrupt_count() && !cli_interrupt_fatal()) continue;
-            return errno == EINTR ? CLI_LINE_INTERRUPTED : CLI_LINE_EOF;
-        }
         if (!end && got > 0) {
             cli_text_append(&editor->buffer, block, (size_t)got);
             continue;

@@ -59,33 +59,34 @@ static void show_exit(cli_live *live, const cli_reply *reply)
     }
 }
 
-static void add_signals(cli_text *line, const cli_point *point)
+static void add_signals(cli_text *line, const cli_point *point, unsigned bar)
 {
     if (point && point->has_signals) {
         cli_text_add(line, "thinking ");
-        cli_bar(line, (double)point->smoothed.progress, 20);
-        cli_text_printf(line, " %2.0f %% · about %.0f tokens left · %.0f %% confident",
-                        100 * (double)point->smoothed.progress, (double)point->smoothed.remain,
-                        100 * (double)point->smoothed.confidence);
+        cli_bar(line, (double)point->smoothed.progress, bar);
+        cli_text_printf(line, " %2.0f %%  ~%.0f tokens left  %.0f %% confident", 100 * (double)point->smoothed.progress,
+                        (double)point->smoothed.remain, 100 * (double)point->smoothed.confidence);
     } else {
         cli_text_add(line, "thinking");
-        if (point && isfinite(point->margin)) cli_text_printf(line, " · margin %.1f", (double)point->margin);
+        if (point && isfinite(point->margin)) cli_text_printf(line, "  margin %.1f", (double)point->margin);
     }
 }
 
+// What matters most comes first: the line is cut to the terminal's width.
 static void compose_status(cli_live *live, const cli_reply *reply, cli_text *line)
 {
     const sx_stats *stats = &reply->stats;
     bool thinking = cli_reply_is_thinking(reply), asked = cli_interrupt_count() > 0;
+    const cli_point *last = reply->point_count ? &reply->points[reply->point_count - 1] : NULL;
     if (thinking) {
-        add_signals(line, reply->point_count ? &reply->points[reply->point_count - 1] : NULL);
+        add_signals(line, last, live->context->terminal.columns >= 110 ? 24 : 10);
     } else {
         cli_text_add(line, live->first_token > 0 ? "answering" : "reading the prompt");
     }
+    cli_text_add(line, !thinking ? "  ctrl-c: stop" : asked ? "  ending the thought" : "  ctrl-c: answer now");
+    if (live->first_token > 0) cli_text_printf(line, "  %u tokens", stats->tokens);
     double elapsed = live->first_token > 0 ? cli_seconds() - live->first_token : 0;
-    if (live->first_token > 0) cli_text_printf(line, " · %u tokens", stats->tokens);
-    if (elapsed > 0.3) cli_text_printf(line, " · %.0f/s", (double)stats->tokens / elapsed);
-    cli_text_add(line, !thinking ? " · ctrl-c: stop" : asked ? " · ending the thought" : " · ctrl-c: answer now");
+    if (elapsed > 0.3) cli_text_printf(line, ", %.0f/s", (double)stats->tokens / elapsed);
 }
 
 static void draw_status(cli_live *live, const cli_reply *reply, bool now)

@@ -1,11 +1,14 @@
 #include "text.h"
+#include "interrupt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void out_of_memory(void)
 {
@@ -91,31 +94,33 @@ void cli_text_free(cli_text *text)
 char *cli_read_all(const char *path, size_t limit, size_t *length, char *message, size_t message_size)
 {
     bool standard_input = strcmp(path, "-") == 0;
-    FILE *file = standard_input ? stdin : fopen(path, "rb");
-    if (!file) {
+    const char *name = standard_input ? "standard input" : path;
+    int file = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
         snprintf(message, message_size, "%s: cannot be opened: %s", path, strerror(errno));
         return NULL;
     }
     cli_text text = {0};
     char block[65536];
-    size_t got;
-    while (text.length <= limit && (got = fread(block, 1, sizeof block, file)) > 0)
-        cli_text_append(&text, block, got);
-    int failure = ferror(file) ? errno : 0;
-    if (!standard_input) fclose(file);
-    if (failure || text.length > limit) {
-        const char *name = standard_input ? "standard input" : path;
-        if (failure) {
-            snprintf(message, message_size, "%s: cannot be read: %s", name, strerror(failure));
-        } else {
-            snprintf(message, message_size, "%s: is larger than %zu bytes; split it", name, limit);
-        }
-        cli_text_free(&text);
-        return NULL;
+    ssize_t got = 1;
+    errno = EINTR;
+    while (text.length <= limit && got > 0 && cli_interrupt_wait(file)) {
+        got = read(file, block, sizeof block);
+        if (got > 0) cli_text_append(&text, block, (size_t)got);
     }
-    if (!text.data) cli_text_append(&text, "", 0);
-    if (length) *length = text.length;
-    return text.data;
+    int failure = got ? errno : 0; // left by a signal, or by an error
+    if (!standard_input) close(file);
+    if (text.length > limit) {
+        snprintf(message, message_size, "%s: is larger than %zu bytes; split it", name, limit);
+    } else if (failure) {
+        snprintf(message, message_size, "%s: cannot be read: %s", name, strerror(failure));
+    } else {
+        if (!text.data) cli_text_append(&text, "", 0);
+        if (length) *length = text.length;
+        return text.data;
+    }
+    cli_text_free(&text);
+    return NULL;
 }
 
 // Bytes of the escape sequence or character at `text`, and the columns it takes. Wide characters count as two: East
