@@ -55,70 +55,88 @@ static void test_nfc_choice(void **state)
     sx_tokenizer_free(llama);
 }
 
-// The definition of byte-pair merging, without a queue: the merge of the lowest rank, leftmost first.
-static size_t merge_naively(const sx_tokenizer *tokenizer, const char *const *rules, const char *word, char *out)
+typedef struct piece {
+    char text[64];
+} piece;
+
+static piece join(const piece *left, const piece *right, const char *between)
 {
-    char parts[64][64];
+    piece out = {""};
+    const size_t a = strlen(left->text), b = strlen(between), c = strlen(right->text);
+    assert_true(a + b + c < sizeof out.text);
+    memcpy(out.text, left->text, a);
+    memcpy(out.text + a, between, b);
+    memcpy(out.text + a + b, right->text, c);
+    return out;
+}
+
+// The definition of byte-pair merging, without a queue: the merge of the lowest rank, leftmost first. Writes the pieces
+// with "|" between them.
+static void merge_naively(const char *const *rules, const char *word, char *out)
+{
+    piece pieces[64] = {{""}};
     size_t count = strlen(word);
     for (size_t i = 0; i < count; i++)
-        snprintf(parts[i], sizeof parts[i], "%c", word[i]);
+        pieces[i].text[0] = word[i];
     for (;;) {
         size_t best = SIZE_MAX, at = 0;
         for (size_t i = 0; i + 1 < count; i++) {
-            char pair[130];
-            snprintf(pair, sizeof pair, "%s %s", parts[i], parts[i + 1]);
+            const piece pair = join(&pieces[i], &pieces[i + 1], " ");
             for (size_t rank = 0; rules[rank] && rank < best; rank++) {
-                if (strcmp(rules[rank], pair) == 0) {
+                if (strcmp(rules[rank], pair.text) == 0) {
                     best = rank;
                     at = i;
                 }
             }
         }
         if (best == SIZE_MAX) break;
-        strcat(parts[at], parts[at + 1]);
-        memmove(parts[at + 1], parts[at + 2], (count - at - 2) * sizeof parts[0]);
+        pieces[at] = join(&pieces[at], &pieces[at + 1], "");
+        memmove(&pieces[at + 1], &pieces[at + 2], (count - at - 2) * sizeof *pieces);
         count--;
     }
-    (void)tokenizer;
-    for (size_t i = 0; i < count; i++)
-        sprintf(out + strlen(out), "%s%s", i ? "|" : "", parts[i]);
-    return count;
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i) out[size++] = '|';
+        const size_t length = strlen(pieces[i].text);
+        memcpy(out + size, pieces[i].text, length);
+        size += length;
+    }
+    out[size] = 0;
+}
+
+// Random merges over three letters, each of two earlier results.
+static void make_rules(uint64_t *seed, piece *rules, size_t rule_count)
+{
+    piece texts[40] = {{"a"}, {"b"}, {"c"}};
+    for (size_t count = 0; count < rule_count;) {
+        const piece *left = &texts[next_random(seed) % (3 + count)], *right = &texts[next_random(seed) % (3 + count)];
+        bool good = strlen(left->text) + strlen(right->text) < 12;
+        rules[count] = join(left, right, " ");
+        for (size_t i = 0; i < count; i++)
+            good = good && strcmp(rules[i].text, rules[count].text) != 0;
+        if (good) texts[3 + count++] = join(left, right, "");
+    }
 }
 
 static void test_bpe_against_definition(void **state)
 {
     (void)state;
+    enum { RULES = 30 };
     uint64_t seed = 88172645463325252u;
+    printf("seed %llu\n", (unsigned long long)seed);
     for (int round = 0; round < 200; round++) {
-        const uint64_t start = seed;
-        // Random merges over three letters, each of two earlier results.
-        char texts[40][64], rule_texts[40][130];
-        const char *rules[41];
-        size_t text_count = 3, rule_count = 0;
-        strcpy(texts[0], "a");
-        strcpy(texts[1], "b");
-        strcpy(texts[2], "c");
-        while (rule_count < 30) {
-            const char *left = texts[next_random(&seed) % text_count], *right = texts[next_random(&seed) % text_count];
-            bool good = strlen(left) + strlen(right) < 12;
-            snprintf(rule_texts[rule_count], 130, "%s %s", left, right);
-            for (size_t i = 0; i < rule_count; i++)
-                good = good && strcmp(rules[i], rule_texts[rule_count]) != 0;
-            if (!good) continue;
-            strcat(strcpy(texts[text_count++], left), right);
-            rules[rule_count] = rule_texts[rule_count];
-            rule_count++;
-        }
-        rules[rule_count] = NULL;
-        sx_tokenizer *tokenizer = make_bpe("gpt-2", rules, NULL, NULL);
+        piece rules[RULES];
+        const char *texts[RULES + 1] = {NULL};
+        make_rules(&seed, rules, RULES);
+        for (size_t i = 0; i < RULES; i++)
+            texts[i] = rules[i].text;
+        sx_tokenizer *tokenizer = make_bpe("gpt-2", texts, NULL, NULL);
         for (int w = 0; w < 20; w++) {
-            char word[48] = "", expected[256] = "";
+            char word[48] = "", expected[256];
             const size_t length = 1 + next_random(&seed) % 40;
             for (size_t i = 0; i < length; i++)
                 word[i] = (char)('a' + next_random(&seed) % 3);
-            word[length] = 0;
-            merge_naively(tokenizer, rules, word, expected);
-            if (round == 0 && w == 0) printf("seed %llu\n", (unsigned long long)start);
+            merge_naively(texts, word, expected);
             expect_tokens(tokenizer, word, 0, expected);
         }
         sx_tokenizer_free(tokenizer);
