@@ -49,7 +49,7 @@ static sx_status read_tensor(const sx_source *source, const sx_json *tensor, uin
     const sx_json *type = sx_json_find(tensor, "dtype"), *offsets = sx_json_find(tensor, "data_offsets");
     if (tensor->type != SX_JSON_OBJECT || tensor->count != 3 || !type || type->type != SX_JSON_STRING || !offsets)
         return bad_tensor(source, entry->name, "its entry is not dtype, shape and data_offsets", error);
-    uint64_t elements;
+    uint64_t elements = 0;
     const sx_status status = read_shape(source, tensor, entry, &elements, error);
     if (status != SX_OK) return status;
     const sx_json *begin = offsets->first, *end = begin ? begin->next : NULL;
