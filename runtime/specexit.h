@@ -347,6 +347,20 @@ sx_status sx_session_load(sx_session *session, const char *path, sx_error *error
 sx_status sx_session_logits(sx_session *session, const uint32_t *tokens, uint32_t count, float **logits,
                             sx_error *error);
 
+typedef struct sx_draft_node {
+    uint32_t token;
+    int32_t parent; // node, -1: the last token given
+    uint32_t depth; // 1 under the last token
+    float logprob;  // of the token under its parent, cumulated from the root
+} sx_draft_node;
+
+// What the draft makes of a sequence: the raw signals at each token (signals [count], may be NULL; zeros where there are
+// no rows) and the tree it proposes behind the last one, best nodes first, parents before children. `*node_count`
+// receives how many; at most `capacity` are written. Needs count >= 2 and a draft for the tree. Blocks.
+sx_status sx_session_inspect(sx_session *session, const uint32_t *tokens, uint32_t count, const sx_drafting *drafting,
+                             sx_signals *signals, sx_draft_node *nodes, uint32_t capacity, uint32_t *node_count,
+                             sx_error *error);
+
 // A line for every key and tensor of a model file. Needs no device.
 sx_status sx_describe_file(const char *path, void (*line)(void *user, const char *text), void *user, sx_error *error);
 

@@ -1,4 +1,4 @@
-// The public functions around the engine: devices, text, names, descriptions of files, logits for checking.
+// The public functions around the engine: devices, text, names, descriptions of files.
 #include "engine/session.h"
 
 #include <stdio.h>
@@ -183,60 +183,5 @@ sx_status sx_describe_file(const char *path, void (*line)(void *user, const char
         line(user, text);
     }
     sx_model_files_close(files);
-    return SX_OK;
-}
-
-// ---- Logits --------------------------------------------------------------------------------------------------------
-
-static sx_status read_chunk(sx_session *session, uint32_t first, uint32_t count, float *out, sx_error *error)
-{
-    const uint32_t vocabulary = session->engine->hparams.vocabulary;
-    const sx_tape_key key = {
-        .kind = SX_TAPE_LOGITS, .splits = sx_tape_splits(first + count, session->buffers.slots), .rows = SX_MAX_ROWS};
-    sx_status status = sx_session_write_rows(session, first, count, error);
-    if (status == SX_OK) do
-            status = sx_session_submit(session, &key, NULL, error);
-        while (status == SX_PENDING);
-    while (status == SX_OK && session->in_flight) {
-        sx_gpu_wait(session->engine->gpu, session->ticket[0], 100, NULL);
-        status = sx_gpu_poll(session->engine->gpu, session->ticket[0], NULL, 0, error);
-        if (status == SX_OK) session->in_flight = 0;
-        if (status == SX_PENDING) status = SX_OK;
-    }
-    if (status == SX_OK)
-        status = sx_gpu_read(session->engine->gpu, session->buffers.logits, 0, out,
-                             (uint64_t)count * vocabulary * sizeof(float), error);
-    return status;
-}
-
-sx_status sx_session_logits(sx_session *session, const uint32_t *tokens, uint32_t count, float **logits,
-                            sx_error *error)
-{
-    *logits = NULL;
-    if (session->phase != SX_PHASE_IDLE)
-        return sx_fail(error, SX_ERROR_BUSY, "the session is writing a reply; stop it first");
-    if (!count || count > session->context)
-        return sx_fail(error, SX_ERROR_ARGUMENT, "tokens: %u given, 1 to %u are possible", count, session->context);
-    const uint32_t vocabulary = session->engine->hparams.vocabulary;
-    for (uint32_t i = 0; i < count; i++)
-        if (tokens[i] >= vocabulary)
-            return sx_fail(error, SX_ERROR_ARGUMENT, "tokens: number %u is %u, the vocabulary has %u", i, tokens[i],
-                           vocabulary);
-    float *out = malloc((size_t)count * vocabulary * sizeof *out);
-    if (!out) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the logits of %u tokens", count);
-    memcpy(session->tokens, tokens, count * sizeof *tokens);
-    session->tokens[count] = 0; // what the draft would read next; it does not run
-    session->token_count = session->length = session->draft_length = 0;
-    session->left_thinking = false;
-    sx_status status = SX_OK;
-    for (uint32_t first = 0; first < count && status == SX_OK; first += SX_MAX_ROWS) {
-        const uint32_t rows = count - first < SX_MAX_ROWS ? count - first : SX_MAX_ROWS;
-        status = read_chunk(session, first, rows, out + (size_t)first * vocabulary, error);
-    }
-    if (status != SX_OK) {
-        free(out);
-        return status;
-    }
-    *logits = out;
     return SX_OK;
 }

@@ -176,6 +176,11 @@ static void record(sx_pass *pass, const sx_engine *engine, const sx_session_buff
         record_cycle(pass, engine, b, key);
         return;
     }
+    if (key->kind == SX_TAPE_TREE) {
+        sx_eagle_expand(pass, &engine->draft, &b->draft, key->depth, key->branch, sx_whole(b->settings),
+                        sx_whole(b->state));
+        return;
+    }
     pass->batch = sx_whole(b->prefill);
     pass->rows = key->kind == SX_TAPE_RESAMPLE ? 1 : key->kind == SX_TAPE_LOGITS ? key->rows : SX_MAX_ROWS;
     sx_target_forward(pass, &engine->target, &b->kv, &b->aux);
@@ -183,6 +188,10 @@ static void record(sx_pass *pass, const sx_engine *engine, const sx_session_buff
         if (!sx_draft_is_eagle(key->draft)) return;
         pass->batch = sx_whole(b->prefill_draft);
         sx_eagle_extend(pass, &engine->draft, &b->draft, b->aux.out);
+        return;
+    }
+    if (key->kind == SX_TAPE_SIGNALS) {
+        record_signals(pass, engine, b);
         return;
     }
     record_logits(pass, engine, b);
@@ -208,7 +217,7 @@ static bool same_key(const sx_tape_key *a, const sx_tape_key *b)
 static sx_status begin_tape(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
                             const sx_tape_key *key, sx_tape_entry **out, sx_error *error)
 {
-    static const char *const labels[] = {"prefill", "cycle", "logits", "resample"};
+    static const char *const labels[] = {"prefill", "cycle", "logits", "resample", "signals", "tree"};
     sx_tape_entry *entry = &cache->entry[0];
     for (uint32_t i = 1; i < SX_TAPE_CACHE; i++)
         if (cache->entry[i].used < entry->used) entry = &cache->entry[i];

@@ -37,7 +37,9 @@ typedef enum sx_tape_kind {
     SX_TAPE_PREFILL = 0, // SX_MAX_ROWS prompt rows through target and draft
     SX_TAPE_CYCLE,       // draft, verify, accept, move, extend
     SX_TAPE_LOGITS,      // prefill rows (as many as the key says), their logits
-    SX_TAPE_RESAMPLE     // one prefill row, its logits and a sample
+    SX_TAPE_RESAMPLE,    // one prefill row, its logits and a sample
+    SX_TAPE_SIGNALS,     // prefill rows, their signals
+    SX_TAPE_TREE         // the draft's tree alone
 } sx_tape_kind;
 
 typedef struct sx_tape_key {
