@@ -8,7 +8,7 @@ NAME is a name of sx_template_names(); FILE is a Jinja program, a tokenizer_conf
 The committed file was made from: qwen3 (Qwen3-0.6B), qwq (QwQ-32B), deepseek-r1 (DeepSeek-R1-Distill-Llama-8B for the
 cases that think, -Qwen-32B for the others), llama3 (Meta-Llama-3-8B-Instruct), llama3.1 (Llama-3.1-8B-Instruct),
 hunyuan (Hunyuan-1.8B-Instruct), gemma3 (gemma-3-27b-it), qwen2.5 (Qwen2.5-7B-Instruct), smollm2
-(SmolLM2-135M-Instruct). A second file for a name is used for the cases without thinking. Two one-liners, and
+(SmolLM2-135M-Instruct), deepseek-r1-0528 (DeepSeek-V3-0324's, with R1-0528's removal of old thoughts put in). A second file for a name is used for the cases without thinking. Two one-liners, and
 qwen3-thinking, which differs from qwen3 in its last lines only, are written down here.
 
 The environment is the one that Hugging Face's apply_chat_template sets up.
@@ -26,7 +26,7 @@ BUILT_IN = {
              "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}" + TURN +
              "{% endfor %}" + OPEN,
 }
-BOS = {"deepseek-r1": "<｜begin▁of▁sentence｜>", "llama3": "<|begin_of_text|>", "llama3.1": "<|begin_of_text|>",
+BOS = {"deepseek-r1-0528": "<｜begin▁of▁sentence｜>", "deepseek-r1": "<｜begin▁of▁sentence｜>", "llama3": "<|begin_of_text|>", "llama3.1": "<|begin_of_text|>",
        "hunyuan": "<｜hy_begin▁of▁sentence｜>", "gemma3": "<bos>"}
 EOS = {"hunyuan": "<｜hy_place▁holder▁no▁2｜>"}
 SWITCHES = {"qwen3", "qwq", "deepseek-r1", "hunyuan"}

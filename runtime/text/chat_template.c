@@ -40,6 +40,10 @@ static const text_template templates[SX_TEMPLATE_COUNT] = {
         {{.name = "deepseek-r1", THINKS, .after_close = "\n\n", .can_switch = true, .stops = {"<｜end▁of▁sentence｜>"}},
          "<｜begin▁of▁sentence｜>",
          text_render_deepseek_r1},
+    [SX_TEMPLATE_DEEPSEEK_0528] =
+        {{.name = "deepseek-r1-0528", THINKS, .after_close = "\n", .stops = {"<｜end▁of▁sentence｜>"}},
+         "<｜begin▁of▁sentence｜>",
+         text_render_deepseek_0528},
     [SX_TEMPLATE_LLAMA3] = {{.name = "llama3", ANSWERS, .stops = {"<|eot_id|>"}},
                             "<|begin_of_text|>",
                             text_render_llama3},
@@ -60,7 +64,8 @@ const sx_template_info *sx_template_facts(sx_template_id id)
 
 const char *sx_template_names(void)
 {
-    return "chatml, qwen2, qwen2.5, smollm2, qwen3, qwen3-thinking, qwq, deepseek-r1, llama3, llama3.1, hunyuan, "
+    return "chatml, qwen2, qwen2.5, smollm2, qwen3, qwen3-thinking, qwq, deepseek-r1, deepseek-r1-0528, llama3, "
+           "llama3.1, hunyuan, "
            "gemma3";
 }
 
@@ -90,6 +95,10 @@ static const signature signatures[] = {
     {SX_TEMPLATE_DEEPSEEK_R1,
      {"'<｜User｜>'+message['content']", "content.split('</think>')[-1]", "'<｜Assistant｜>", "is_output_first=true"},
      {"is_last_user", "is_tool_outputs"}},
+    {SX_TEMPLATE_DEEPSEEK_0528,
+     {"'<｜User｜>'+message['content']+'<｜Assistant｜>'", "content.split('</think>')[-1]",
+      "notns.is_last_userandnotns.is_tool", "is_output_first=true"},
+     {"thinking", "enable_thinking", "is_tool_outputs"}},
     {SX_TEMPLATE_LLAMA31,
      {"<|start_header_id|>", "message['content']|trim+'<|eot_id|>'", "CuttingKnowledgeDate:December2023"},
      {"think", "<|im_start|>"}},

@@ -25,6 +25,7 @@ typedef enum sx_template_id {
     SX_TEMPLATE_QWEN3_THINKING, // "qwen3-thinking": the 2507 kind, the prompt opens the thinking, no switch
     SX_TEMPLATE_QWQ,            // "qwq"
     SX_TEMPLATE_DEEPSEEK_R1,    // "deepseek-r1": R1 and its distillates on Qwen and Llama
+    SX_TEMPLATE_DEEPSEEK_0528,  // "deepseek-r1-0528": R1-0528 and its distillate on Qwen3
     SX_TEMPLATE_LLAMA3,         // "llama3": the first Llama 3
     SX_TEMPLATE_LLAMA31,        // "llama3.1": Llama 3.1, 3.2, 3.3, with dates in the system turn
     SX_TEMPLATE_HUNYUAN,        // "hunyuan": dense models, thinks, can be switched off

@@ -277,6 +277,16 @@ sx_status text_render_qwen3_thinking(const text_conversation *c, text_builder *b
 // ---- DeepSeek R1 and Hunyuan
 // ------------------------------------------------------------------------------------------
 
+static const char deepseek_end[] = "<｜end▁of▁sentence｜>";
+
+static void deepseek_tool(text_builder *b, text_view content, bool first_output)
+{
+    text_markup(b, first_output ? "<｜tool▁outputs▁begin｜>" : "\n");
+    text_markup(b, "<｜tool▁output▁begin｜>");
+    text_content(b, content);
+    text_markup(b, "<｜tool▁output▁end｜>");
+}
+
 sx_status text_render_deepseek_r1(const text_conversation *c, text_builder *b)
 {
     bool tool = false, first_output = true;
@@ -300,15 +310,12 @@ sx_status text_render_deepseek_r1(const text_conversation *c, text_builder *b)
         case SX_ROLE_ASSISTANT:
             text_markup(b, tool ? "<｜tool▁outputs▁end｜>" : "<｜Assistant｜>");
             text_content(b, tool ? content : text_after_last(content, "</think>"));
-            text_markup(b, "<｜end▁of▁sentence｜>");
+            text_markup(b, deepseek_end);
             tool = false;
             break;
         case SX_ROLE_TOOL:
             tool = true;
-            text_markup(b, first_output ? "<｜tool▁outputs▁begin｜>" : "\n");
-            text_markup(b, "<｜tool▁output▁begin｜>");
-            text_content(b, content);
-            text_markup(b, "<｜tool▁output▁end｜>");
+            deepseek_tool(b, content, first_output);
             first_output = false;
             break;
         }
@@ -322,18 +329,59 @@ sx_status text_render_deepseek_r1(const text_conversation *c, text_builder *b)
     return SX_OK;
 }
 
-sx_status text_render_hunyuan(const text_conversation *c, text_builder *b)
+// The system messages, a blank line between them; returns whether there is any text.
+static bool joined_system(const text_conversation *c, text_builder *b)
 {
-    static const char end[] = "<｜hy_place▁holder▁no▁2｜>";
-    bool system = false, tool = false, first_output = true, last_user = false, separator = false;
-    text_markup(b, c->bos);
+    bool any = false, separator = false;
     for (size_t i = 0; i < c->count; i++) {
         if (c->messages[i].role != SX_ROLE_SYSTEM) continue;
         text_markup(b, separator ? "\n\n" : "");
         text_content(b, content_of(&c->messages[i]));
-        system = system || separator || content_of(&c->messages[i]).length > 0;
+        any = any || separator || content_of(&c->messages[i]).length > 0;
         separator = true;
     }
+    return any;
+}
+
+sx_status text_render_deepseek_0528(const text_conversation *c, text_builder *b)
+{
+    bool tool = false, first_output = true, last_user = false;
+    text_markup(b, c->bos);
+    joined_system(c, b);
+    for (size_t i = 0; i < c->count; i++) {
+        const sx_role role = c->messages[i].role;
+        const text_view content = content_of(&c->messages[i]);
+        if (role == SX_ROLE_SYSTEM) continue;
+        last_user = role == SX_ROLE_USER;
+        if (role == SX_ROLE_USER) {
+            text_markup(b, "<｜User｜>");
+            text_content(b, content);
+            text_markup(b, "<｜Assistant｜>");
+            tool = false;
+        } else if (role == SX_ROLE_ASSISTANT) {
+            text_markup(b, tool ? "<｜tool▁outputs▁end｜>" : "");
+            text_content(b, tool ? content : text_after_last(content, "</think>"));
+            text_markup(b, deepseek_end);
+            tool = false;
+        } else {
+            deepseek_tool(b, content, first_output);
+            first_output = false;
+            tool = true;
+        }
+    }
+    if (tool)
+        text_markup(b, "<｜tool▁outputs▁end｜>");
+    else if (!c->options->no_generation_prompt && !last_user)
+        text_markup(b, "<｜Assistant｜>");
+    return SX_OK;
+}
+
+sx_status text_render_hunyuan(const text_conversation *c, text_builder *b)
+{
+    static const char end[] = "<｜hy_place▁holder▁no▁2｜>";
+    bool tool = false, first_output = true, last_user = false;
+    text_markup(b, c->bos);
+    const bool system = joined_system(c, b);
     text_markup(b, system ? "<｜hy_place▁holder▁no▁3｜>" : "");
     for (size_t i = 0; i < c->count; i++) {
         const sx_role role = c->messages[i].role;

@@ -39,6 +39,7 @@ sx_status text_render_qwen3(const text_conversation *conversation, text_builder 
 sx_status text_render_qwen3_thinking(const text_conversation *conversation, text_builder *builder);
 sx_status text_render_qwq(const text_conversation *conversation, text_builder *builder);
 sx_status text_render_deepseek_r1(const text_conversation *conversation, text_builder *builder);
+sx_status text_render_deepseek_0528(const text_conversation *conversation, text_builder *builder);
 sx_status text_render_llama3(const text_conversation *conversation, text_builder *builder);
 sx_status text_render_llama31(const text_conversation *conversation, text_builder *builder);
 sx_status text_render_hunyuan(const text_conversation *conversation, text_builder *builder);

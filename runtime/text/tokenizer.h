@@ -62,10 +62,12 @@ typedef struct sx_tokenizer_desc {
 typedef struct sx_tokenizer sx_tokenizer;
 
 // Makes a tokenizer; *out is NULL on failure. Refused, with the id in the message: no tokens, an id out of range, a
-// kind or pre-tokenizer that is not known (the message lists those that are), a score that is NaN, a merge without
-// exactly one inner space. Tolerated, because published files have them: duplicate texts (the lower id is found),
-// invalid UTF-8 in texts (kept as raw bytes), empty texts (never produced), merges that name absent tokens (ignored).
-// Control-looking end markers (<|im_end|>, <|eot_id|>, ...) whose type says normal are treated as control tokens.
+// kind or pre-tokenizer that is not known (the message lists those that are), a score that is NaN, a merge without an
+// inner space, an SPM byte token that is not written <0xNN>. Tolerated, because published files have them: duplicate
+// texts (the lower id is found), invalid UTF-8 in texts (kept as raw bytes), empty texts (never produced), merges that
+// name absent tokens (ignored), bytes without a token (they become `unk`, or nothing where that is absent), types out
+// of range (normal). Well-known markers (<|im_end|>, <|eot_id|>, ...) whose type says normal are control tokens.
+// Errors: SX_ERROR_FORMAT, SX_ERROR_UNSUPPORTED, SX_ERROR_MEMORY.
 sx_status sx_tokenizer_create(const sx_tokenizer_desc *desc, sx_tokenizer **out, sx_error *error);
 void sx_tokenizer_free(sx_tokenizer *tokenizer); // NULL is allowed
 
@@ -94,7 +96,8 @@ typedef struct sx_text_span {
 
 // Tokenises `length` bytes. *count receives the number of tokens of the whole text; the first min(count, capacity) of
 // them are written to `out` (which may be NULL when capacity is 0). Call again with a larger buffer when *count >
-// capacity; 3 * length + 8 is always enough. Time O(n log n) for any text. Fails only with SX_ERROR_MEMORY.
+// capacity; 3 * length + 8 is always enough. Time O(n log n) for any text. Fails only with SX_ERROR_MEMORY
+// (texts of 1 GiB and more count as that).
 sx_status sx_tokenize(const sx_tokenizer *tokenizer, const char *text, size_t length, uint32_t flags, int32_t *out,
                       size_t capacity, size_t *count);
 
@@ -146,7 +149,7 @@ enum {
 sx_status sx_detokenizer_create(const sx_tokenizer *tokenizer, uint32_t flags, sx_detokenizer **out);
 void sx_detokenizer_free(sx_detokenizer *detokenizer); // NULL is allowed
 // The text that `token` completes, terminated; *length (may be NULL) receives its bytes, often 0. Valid until the next
-// call on the same detokenizer. Ids out of range and hidden tokens give what was pending, as a flush would.
+// call on the same detokenizer. Hidden tokens and ids out of range give what was pending, as a flush would.
 const char *sx_detokenizer_push(sx_detokenizer *detokenizer, int32_t token, size_t *length);
 // What is still held back, as U+FFFD; the detokenizer then starts afresh, except for STRIP_FIRST_SPACE.
 const char *sx_detokenizer_flush(sx_detokenizer *detokenizer, size_t *length);
