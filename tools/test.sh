@@ -1,0 +1,111 @@
+#!/bin/sh
+# Runs every test of the project: installs what is missing, builds the presets, checks style, runs CTest.
+# Usage: sh tools/test.sh [--fast] [--models]
+#   --fast    only the release build, and only one Vulkan driver
+#   --models  also the tests on published models that are large to fetch (1.9 GB)
+# Needs neither a GPU, nor a display, nor standard input.
+set -eu
+cd "$(dirname "$0")/.."
+. tools/install.sh
+
+fast=false models=false
+for argument in "$@"; do
+    case $argument in
+    --fast) fast=true ;;
+    --models) models=true ;;
+    *)
+        echo "test.sh: unknown option $argument; --fast and --models are known" >&2
+        exit 2
+        ;;
+    esac
+done
+
+passed=0 failed=0 skipped=0
+jobs=${SX_TEST_JOBS:-$(nproc 2>/dev/null || echo 2)}
+
+# verdict NAME COMMAND...: a check that counts as one test.
+verdict() {
+    name=$1
+    shift
+    say "$name"
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        say "$name FAILED"
+    fi
+}
+
+build() { # preset: configure and compile
+    launcher=""
+    if have ccache; then launcher="-DCMAKE_C_COMPILER_LAUNCHER=ccache"; fi
+    # shellcheck disable=SC2086 # nothing or one word
+    cmake --preset "$1" -DSX_NODE_MODULES="$PWD/build/npm/node_modules" $launcher >"build/configure-$1.log" 2>&1 || {
+        cat "build/configure-$1.log"
+        return 1
+    }
+    grep -iE 'left out|not found|warning' "build/configure-$1.log" || true
+    cmake --build --preset "$1" -j "$jobs"
+}
+
+run_tests() { # preset, then options of ctest
+    preset=$1
+    shift
+    say "tests of the $preset build"
+    report="$PWD/build/tests-$preset.xml"
+    rm -f "$report"
+    # What is started in there must not wait for a terminal.
+    ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$report" "$@" \
+        </dev/null || true
+    # The sums of the report; a run that wrote none is a failure.
+    counts=$(python3 - "$report" <<'PYTHON' || echo "0 1 0"
+import sys
+import xml.etree.ElementTree as tree
+suite = tree.parse(sys.argv[1]).getroot()
+total, failed = int(suite.get("tests")), int(suite.get("failures"))
+skipped = int(suite.get("skipped", 0)) + int(suite.get("disabled", 0))
+print(total - failed - skipped, failed, skipped)
+PYTHON
+    )
+    # shellcheck disable=SC2086 # three numbers
+    set -- $counts
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+install_for_build ccache git clang-format universal-ctags libcmocka-dev libutf8proc-dev libedit2? libsdl2-dev \
+    libsdl2-ttf-dev libfontconfig-dev libmd4c-dev xvfb xdotool fonts-noto-core fonts-inter? \
+    vulkan-validationlayers chromium? emcc:emscripten? node:nodejs npm:npm node-acorn?
+mkdir -p build
+if have node && have npm; then
+    verdict "packages for the browser tests" sh tools/npm.sh
+fi
+
+# A model that somebody published belongs to every run; tests that need it skip where it cannot be had.
+if [ -f tools/models.sh ] && ! $fast; then
+    sh tools/models.sh get smollm2-135m || say "smollm2-135m cannot be had; its tests are skipped"
+fi
+if $models; then
+    for model in gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b; do
+        verdict "fetching $model" sh tools/models.sh get "$model"
+    done
+    export SX_TEST_MODELS=1
+fi
+
+$fast || verdict "debug build, warnings are errors" build debug
+verdict "style" sh tools/check_style.sh
+verdict "release build" build release
+if $fast; then
+    run_tests release -LE 'swiftshader|web|slow'
+else
+    run_tests release
+    verdict "sanitize build" build sanitize
+    # Both sanitizers on everything that is ours; the second driver and the browser add nothing to that but time.
+    run_tests sanitize -LE 'swiftshader|web|slow'
+fi
+
+if [ "$skipped" -gt 0 ]; then
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+else
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+fi
+[ "$failed" -eq 0 ]
