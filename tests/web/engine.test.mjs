@@ -1,0 +1,197 @@
+// The real engine on WebGPU in Chromium, on the bundled model, against the native command line program: the same
+// tokens, early exit seen in the page, answer-now, think-longer, a dropped file, offline use, a lost device.
+// Environment: SX_SITE (a site built by web/CMakeLists.txt), SX_CLI (the native program), SX_SWIFTSHADER_ICD.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { serve } from '../../web/serve.mjs';
+import { idle, launch, openPage } from './browser.mjs';
+
+const site = process.env.SX_SITE;
+const models = { target: join(site, 'models/demo.gguf'), draft: join(site, 'models/demo-draft.gguf') };
+const QUESTION = 'Tom has 7 apples. Tom finds 5 more. Then there are 3 times as many. Tom gives 4. How many now?';
+const SLOW = { timeout: 900000 };
+
+let server;
+let url;
+let browser;
+let context;
+let page;
+
+before(async () => {
+    ({ server, url } = await serve(site));
+    browser = await launch();
+    context = await browser.newContext({ viewport: { width: 1180, height: 820 } });
+    page = await openPage(context, url);
+    await loaded();
+}, SLOW);
+
+after(async () => {
+    await browser?.close();
+    server?.close();
+});
+
+// Ready, or the reason why not.
+async function loaded(on = page) {
+    await on.waitForFunction(() => ['ready', 'failed'].includes(document.documentElement.dataset.model), null, { timeout: 600000 });
+    if ((await on.getAttribute('html', 'data-model')) === 'failed') assert.fail(await on.textContent('body'));
+}
+
+async function shoot(name) {
+    if (!process.env.SX_SCREENSHOTS) return;
+    mkdirSync(process.env.SX_SCREENSHOTS, { recursive: true });
+    await page.screenshot({ path: join(process.env.SX_SCREENSHOTS, `engine-${name}.png`) });
+}
+
+async function configure(settings) {
+    await page.evaluate((given) => localStorage.setItem('specexit-settings', JSON.stringify(given)), settings);
+    await page.reload();
+    await loaded();
+}
+
+async function ask(text) {
+    await page.keyboard.press('Alt+n');
+    await page.waitForSelector('.welcome');
+    await page.fill('#question', text);
+    await page.press('#question', 'Enter');
+}
+
+// The reply's tokens and what ended it, from a session of its own.
+function replyInPage(question, options) {
+    return page.evaluate(async ([content, given]) => {
+        const session = globalThis.specexit.model.createSession();
+        const reply = session.chat([{ role: 'user', content }], given);
+        const tokens = [];
+        let exit = null;
+        let stats = null;
+        for await (const event of reply) {
+            if (event.kind === 'text') tokens.push(...event.tokens);
+            if (event.kind === 'exit') exit = event;
+            if (event.kind === 'done') ({ stats } = event);
+        }
+        await session.close();
+        return { tokens, reason: exit?.reason, stats, metrics: reply.metrics };
+    }, [question, options]);
+}
+
+function replyOfProgram(question, parameters) {
+    const output = execFileSync(process.env.SX_CLI, ['run', '--json', '--no-cache', '-m', models.target, '-d', models.draft, ...parameters, question], {
+        env: { ...process.env, VK_ICD_FILENAMES: process.env.SX_SWIFTSHADER_ICD, VK_DRIVER_FILES: process.env.SX_SWIFTSHADER_ICD, VK_LOADER_LAYERS_DISABLE: '~implicit~' },
+        maxBuffer: 2 ** 26, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const events = output.trim().split('\n').map((line) => JSON.parse(line));
+    return {
+        tokens: events.filter(({ event }) => event === 'text').flatMap(({ tokens }) => tokens),
+        reason: events.find(({ event }) => event === 'exit')?.reason,
+        stats: events.at(-1).stats,
+    };
+}
+
+test('the same tokens as the native program, greedy, with and without speculation and exit', SLOW, async (t) => {
+    for (const [name, options, parameters] of [
+        ['plain', { policy: 'none', draft: 'none' }, ['--policy', 'none', '--drafting', 'none']],
+        ['speculative', { policy: 'none', draft: 'tree' }, ['--policy', 'none', '--drafting', 'tree']],
+        ['default', {}, []],
+    ]) {
+        const inPage = await replyInPage(QUESTION, options);
+        const native = replyOfProgram(QUESTION, parameters);
+        assert.ok(native.tokens.length > 20, name);
+        assert.deepEqual(inPage.tokens, native.tokens, name);
+        assert.equal(inPage.reason, native.reason, name);
+        const { metrics, stats } = inPage;
+        const perCycle = (seconds, cycles) => ((1000 * seconds) / cycles).toFixed(1);
+        t.diagnostic(`${name}: ${stats.tokens} tokens, ${stats.cycles} cycles of ${perCycle(stats.decodeSeconds, stats.cycles)} ms (native ${perCycle(native.stats.decode_seconds, native.stats.cycles)} ms), JavaScript and wasm ${(metrics.hostMs / stats.cycles).toFixed(2)} ms a cycle, ${metrics.submits} submits, ${metrics.maps} maps`);
+        // A cycle is one submit and one map; the prompt's tapes, the snapshot at an exit and a cycle that was submitted
+        // ahead come on top.
+        assert.ok(metrics.submits <= stats.cycles + 12, `${metrics.submits} submits for ${stats.cycles} cycles`);
+        assert.ok(metrics.maps <= stats.cycles + 12, `${metrics.maps} maps for ${stats.cycles} cycles`);
+    }
+});
+
+test('an early exit is seen in the page', SLOW, async () => {
+    await configure({ policy: 'none', softBudget: 30 });
+    await ask(QUESTION);
+    await page.waitForSelector('.exit-mark[data-reason=soft-budget]', SLOW);
+    await idle(page, 600000);
+    assert.match(await page.textContent('.answer'), /The answer is \d+/);
+    await shoot('exit');
+});
+
+test('answer now, then think longer', SLOW, async () => {
+    await configure({ policy: 'none' });
+    await ask(QUESTION);
+    await page.waitForFunction(() => document.querySelector('.thoughts')?.textContent.length > 10, null, SLOW);
+    await shoot('thinking');
+    await page.click('text=Answer now');
+    await page.waitForSelector('.exit-mark[data-reason=answer-now]', SLOW);
+    await idle(page, 600000);
+    assert.match(await page.textContent('.answer'), /The answer is \d+/);
+    const length = (await page.textContent('.thoughts')).length;
+    await page.click('text=Think longer');
+    await page.waitForSelector('.exit-mark[data-reason=natural]', SLOW);
+    await idle(page, 600000);
+    assert.ok((await page.textContent('.thoughts')).length > length);
+    assert.equal((await page.textContent('.answer')).match(/The answer is/g).length, 1);
+});
+
+test('a lost device: the reply goes on with the same text', SLOW, async () => {
+    await configure({ policy: 'none' });
+    await ask(QUESTION);
+    await idle(page, 600000);
+    const whole = { thoughts: await page.textContent('.thoughts'), answer: await page.textContent('.answer') };
+    await ask(QUESTION);
+    await page.waitForFunction(() => document.querySelector('.thoughts')?.textContent.length > 40, null, SLOW);
+    await page.evaluate(() => globalThis.specexit.model.loseDevice());
+    await page.waitForFunction(() => document.documentElement.dataset.device === 'restored', null, SLOW);
+    await idle(page, 600000);
+    assert.deepEqual({ thoughts: await page.textContent('.thoughts'), answer: await page.textContent('.answer') }, whole);
+});
+
+test('aborting, and a question that does not fit', SLOW, async () => {
+    const result = await page.evaluate(async () => {
+        const { model } = globalThis.specexit;
+        const controller = new AbortController();
+        let reason = null;
+        for await (const event of model.chat([{ role: 'user', content: 'What is 2 plus 3?' }], { policy: 'none', signal: controller.signal })) {
+            if (event.kind === 'text') controller.abort();
+            if (event.kind === 'done') ({ reason } = event);
+        }
+        let code = null;
+        try {
+            for await (const event of model.chat([{ role: 'user', content: '12345 '.repeat(4000) }])) void event;
+        } catch (error) {
+            ({ code } = error);
+        }
+        return { reason, code };
+    });
+    assert.deepEqual(result, { reason: 'stopped', code: 'context' });
+});
+
+test('files: a damaged one is refused by name, a good one is loaded', SLOW, async () => {
+    const bytes = readFileSync(models.target);
+    await page.click('#model');
+    await page.setInputFiles('input[name=model-files]', { name: 'cut.gguf', mimeType: 'application/octet-stream', buffer: bytes.subarray(0, 100000) });
+    await page.waitForSelector('#notice:not([hidden])', SLOW);
+    assert.match(await page.textContent('#notice'), /cut\.gguf/);
+    await page.click('#model');
+    await page.setInputFiles('input[name=model-files]', { name: 'whole.gguf', mimeType: 'application/octet-stream', buffer: bytes });
+    await loaded();
+    const { tokens } = await replyInPage(QUESTION, { policy: 'none', maximumTokens: 12 });
+    assert.equal(tokens.length, 12);
+});
+
+test('offline after the first visit', SLOW, async () => {
+    await page.waitForFunction(() => navigator.serviceWorker.controller, null, SLOW);
+    await context.setOffline(true);
+    await configure({ policy: 'none', softBudget: 10 });
+    await ask('What is 2 plus 3, times 2?');
+    await idle(page, 600000);
+    assert.match(await page.textContent('.answer'), /The answer is \d+/);
+    await context.setOffline(false);
+});
+
+test('nothing went wrong on the way, and nothing was asked of another place', () => {
+    assert.deepEqual(page.problems.filter((problem) => !/ERR_INTERNET_DISCONNECTED/.test(problem)), []);
+});
