@@ -15,11 +15,13 @@
 #extension GL_GOOGLE_include_directive : require
 #if SHUFFLE
 #extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 #include "shared.h"
 #include "attention.glsl"
 #include "rows.glsl"
+#include "shuffle.glsl"
 
 layout(local_size_x = LANES) in;
 layout(binding = 1, std430) readonly buffer Q { float data[]; } q;
@@ -31,7 +33,7 @@ shared float weights[ROWS * SPLIT]; // the scores first
 
 const float NEVER = -3.0e38; // the score of a position the row does not see
 
-// EACH_VALUE(F): F(k) for what a subgroup loads at once; VALUE(mine, k): value k of those.
+// What is loaded at once: STEP values, EACH_VALUE(F): F(k) for each, EACH_PAIR(F): F(k) for each two.
 #if SHUFFLE == 8
 #define STEP 8u
 #define EACH_PAIR(F) F(0u) F(1u) F(2u) F(3u)
@@ -44,13 +46,6 @@ const float NEVER = -3.0e38; // the score of a position the row does not see
 #define STEP 2u
 #define EACH_PAIR(F) F(0u)
 #define EACH_VALUE(F) F(0u) F(1u)
-#endif
-#if SHUFFLE
-#define VALUE(mine, k) subgroupShuffle(mine, k)
-uint own_value()
-{
-    return gl_SubgroupInvocationID & (STEP - 1u);
-}
 #endif
 
 uint slot_of(uint row, uint position, uint base)

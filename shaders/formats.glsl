@@ -1,9 +1,11 @@
 // Decoding of weights in word-interleaved tiles (runtime/model/quant.h holds the layout and the formulas).
 //
-// The includer defines FORMAT (an sx_format number) and, before the include, a buffer `weight` of `uint data[]`. A *unit*
-// is 32 neighbouring weights of a row, a *quad* 4 of them. unit_begin() reads what the unit's quads share (its scales),
-// unit_quad() gives weights 4 q .. 4 q + 3 as they are in the model: exactly for every format but those with a minimum
-// (Q4_1, Q5_1, Q2_K, Q4_K, Q5_K), where a product and a sum are each rounded once.
+// The includer defines FORMAT (an sx_format number), LANE_ROWS (1 or 4: matrix rows that an invocation decodes at once)
+// and, before the include, a buffer `weight` of `WORDS data[]`. WORDS, INTS and FLOATS hold one component a row; rows are
+// neighbours, so that their words come in one load. A *unit* is 32 neighbouring weights of a row, a *quad* 4 of them.
+// unit_begin() reads what the unit's quads share (its scales), unit_quad() gives weights 4 q .. 4 q + 3 as they are in
+// the model: exactly for every format but Q6_K (one rounding) and those with a minimum (Q4_1, Q5_1, Q2_K, Q4_K, Q5_K:
+// a product and a sum are rounded once each).
 #ifndef SX_FORMATS_GLSL
 #define SX_FORMATS_GLSL
 
@@ -25,26 +27,39 @@
 
 const uint TILE_ROWS = 32;
 const uint UNIT = 32;
+const uint TILE_LANES = TILE_ROWS / LANE_ROWS; // neighbouring elements of `weight` that hold one word of the tile's rows
+
+#if LANE_ROWS == 4
+#define EACH_COMPONENT(FUNCTION, words) vec4(FUNCTION(words.x), FUNCTION(words.y), FUNCTION(words.z), FUNCTION(words.w))
+#else
+#define EACH_COMPONENT(FUNCTION, words) FUNCTION(words)
+#endif
 
 struct Unit {
-    uint row;     // word index of the row's word 0
-    uint quants;  // word of the row where the unit's quants begin
-    uint shift;   // of the unit's quants in each byte
-    uint high;    // high bits: themselves (Q5_0, Q5_1) or the word where they begin; floats: the row's last word
-    uint high_shift;
-    vec2 scale;   // of the unit's two halves
-    vec2 minimum; // added to them
+    uint row;        // index of the row's word 0
+    uint quants;     // word of the row where the unit's quants begin
+    uint shift;      // of the unit's quants in each byte
+    uint high;       // word where the quants' high bits begin (K formats); the row's last word (F32, F16, BF16)
+    uint high_shift; // of the high bits in each byte
+    WORDS high_bits; // Q5_0, Q5_1
+    FLOATS scale[2]; // of the unit's two halves
+    FLOATS minimum[2]; // added to them
 };
 
-// Word index of word 0 of a matrix row.
-uint row_begin(uint matrix_row, uint words_per_row)
+// Four neighbouring weights of each row.
+struct Quad {
+    FLOATS k0, k1, k2, k3;
+};
+
+// Index of word 0 of a tile's rows, for the invocation that has the `lane`-th of its TILE_LANES elements.
+uint row_begin(uint tile, uint lane, uint words_per_row)
 {
-    return (matrix_row / TILE_ROWS) * words_per_row * TILE_ROWS + matrix_row % TILE_ROWS;
+    return tile * words_per_row * TILE_LANES + lane;
 }
 
-uint row_word(uint row, uint word)
+WORDS row_word(uint row, uint word)
 {
-    return weight.data[row + word * TILE_ROWS];
+    return weight.data[row + word * TILE_LANES];
 }
 
 // IEEE half to float by integer arithmetic: unpackHalf2x16 may flush subnormals, and block scales are subnormal in real
@@ -58,83 +73,99 @@ float half_to_float(uint bits)
     return uintBitsToFloat(result | ((bits & 0x8000u) << 16));
 }
 
-vec4 unsigned_bytes(uint word)
+FLOATS half_scale(WORDS word, uint half_index)
 {
-    return vec4(float(word & 255u), float((word >> 8) & 255u), float((word >> 16) & 255u), float(word >> 24));
+    const WORDS bits = (word >> (16u * half_index)) & 0xFFFFu;
+    return EACH_COMPONENT(half_to_float, bits);
 }
 
-float signed_byte(uint word, uint byte)
+Quad unsigned_bytes(WORDS word)
 {
-    return float(int(word << (24u - 8u * byte)) >> 24);
+    return Quad(FLOATS(word & 255u), FLOATS((word >> 8) & 255u), FLOATS((word >> 16) & 255u), FLOATS(word >> 24));
 }
 
-vec4 signed_bytes(uint word)
+FLOATS signed_byte(WORDS word, uint byte)
 {
-    return vec4(float(int(word << 24) >> 24), float(int(word << 16) >> 24), float(int(word << 8) >> 24),
-                float(int(word) >> 24));
+    return FLOATS(INTS(word << (24u - 8u * byte)) >> 24);
+}
+
+// scale * (quad - offset)
+Quad scaled(FLOATS scale, Quad quad, float offset)
+{
+    return Quad(scale * (quad.k0 - offset), scale * (quad.k1 - offset), scale * (quad.k2 - offset),
+                scale * (quad.k3 - offset));
+}
+
+// scale * quad + minimum, rounded the same way in every kernel.
+Quad scaled_from(FLOATS scale, Quad quad, FLOATS minimum)
+{
+    return Quad(fma(scale, quad.k0, minimum), fma(scale, quad.k1, minimum), fma(scale, quad.k2, minimum),
+                fma(scale, quad.k3, minimum));
 }
 
 // Bits 4 q .. 4 q + 3 of a word, each as the lowest bit of a byte.
-uint bits_to_bytes(uint bits, uint q)
+WORDS bits_to_bytes(WORDS bits, uint q)
 {
-    const uint four = (bits >> (4u * q)) & 15u;
+    const WORDS four = (bits >> (4u * q)) & 15u;
     return (four | (four << 7) | (four << 14) | (four << 21)) & 0x01010101u;
 }
 
-// The low or the high nibbles of a block of 32: the quads 0..3 are low, 4..7 high.
-uint block_nibbles(Unit unit, uint q)
+// The nibbles of a block of 32: the quads 0..3 are low ones, 4..7 high ones.
+WORDS block_nibbles(Unit unit, uint q)
 {
     return (row_word(unit.row, unit.quants + (q & 3u)) >> (q & 4u)) & 0x0F0F0F0Fu;
 }
 
-float half_scale(uint word, uint half_index)
+Unit make_unit(uint row, uint quants, FLOATS scale)
 {
-    return half_to_float((word >> (16u * half_index)) & 0xFFFFu);
+    return Unit(row, quants, 0u, 0u, 0u, WORDS(0u), FLOATS[2](scale, scale), FLOATS[2](FLOATS(0.0), FLOATS(0.0)));
 }
 
 // ---- Formats without blocks -----------------------------------------------------------------------------------------
 
-// A row may end anywhere in its last unit; what a quad holds beyond the end is the last word again.
-uint float_word(Unit unit, uint word)
-{
-    return row_word(unit.row, min(word, unit.high));
-}
-
 #if FORMAT == FORMAT_F32
 #define UNIT_WORDS 32
-vec4 unit_quad(Unit unit, uint q)
-{
-    const uint word = unit.quants + 4u * q;
-    return vec4(uintBitsToFloat(float_word(unit, word)), uintBitsToFloat(float_word(unit, word + 1u)),
-                uintBitsToFloat(float_word(unit, word + 2u)), uintBitsToFloat(float_word(unit, word + 3u)));
-}
-#endif
-
-#if FORMAT == FORMAT_F16
+#elif FORMAT == FORMAT_F16 || FORMAT == FORMAT_BF16
 #define UNIT_WORDS 16
-vec4 unit_quad(Unit unit, uint q)
-{
-    const uint a = float_word(unit, unit.quants + 2u * q);
-    const uint b = float_word(unit, unit.quants + 2u * q + 1u);
-    return vec4(half_scale(a, 0u), half_scale(a, 1u), half_scale(b, 0u), half_scale(b, 1u));
-}
-#endif
-
-#if FORMAT == FORMAT_BF16
-#define UNIT_WORDS 16
-vec4 unit_quad(Unit unit, uint q)
-{
-    const uint a = float_word(unit, unit.quants + 2u * q);
-    const uint b = float_word(unit, unit.quants + 2u * q + 1u);
-    return vec4(uintBitsToFloat(a << 16), uintBitsToFloat(a & 0xFFFF0000u), uintBitsToFloat(b << 16),
-                uintBitsToFloat(b & 0xFFFF0000u));
-}
 #endif
 
 #ifdef UNIT_WORDS
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
-    return Unit(row, index * UNIT_WORDS, 0u, words_per_row - 1u, 0u, vec2(1.0), vec2(0.0));
+    Unit unit = make_unit(row, index * UNIT_WORDS, FLOATS(1.0));
+    unit.high = words_per_row - 1u;
+    return unit;
+}
+
+// A row may end anywhere in its last unit; what a quad holds beyond the end is the last word again.
+WORDS float_word(Unit unit, uint word)
+{
+    return row_word(unit.row, min(unit.quants + word, unit.high));
+}
+#endif
+
+#if FORMAT == FORMAT_F32
+Quad unit_quad(Unit unit, uint q)
+{
+    return Quad(uintBitsToFloat(float_word(unit, 4u * q)), uintBitsToFloat(float_word(unit, 4u * q + 1u)),
+                uintBitsToFloat(float_word(unit, 4u * q + 2u)), uintBitsToFloat(float_word(unit, 4u * q + 3u)));
+}
+#endif
+
+#if FORMAT == FORMAT_F16
+Quad unit_quad(Unit unit, uint q)
+{
+    const WORDS a = float_word(unit, 2u * q), b = float_word(unit, 2u * q + 1u);
+    return Quad(half_scale(a, 0u), half_scale(a, 1u), half_scale(b, 0u), half_scale(b, 1u));
+}
+#endif
+
+#if FORMAT == FORMAT_BF16
+Quad unit_quad(Unit unit, uint q)
+{
+    const WORDS a = float_word(unit, 2u * q), b = float_word(unit, 2u * q + 1u);
+    return Quad(uintBitsToFloat(a << 16), uintBitsToFloat(a & 0xFFFF0000u), uintBitsToFloat(b << 16),
+                uintBitsToFloat(b & 0xFFFF0000u));
 }
 #endif
 
@@ -144,12 +175,13 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 1) * 17u, block = index & 1u;
-    const float scale = half_scale(row_word(row, group + 16u), block);
-    return Unit(row, group + 8u * block, 0u, 0u, 0u, vec2(scale), vec2(0.0));
+    return make_unit(row, group + 8u * block, half_scale(row_word(row, group + 16u), block));
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    return unit.scale.x * signed_bytes(row_word(unit.row, unit.quants + q));
+    const WORDS word = row_word(unit.row, unit.quants + q);
+    return scaled(unit.scale[0],
+                  Quad(signed_byte(word, 0u), signed_byte(word, 1u), signed_byte(word, 2u), signed_byte(word, 3u)), 0.0);
 }
 #endif
 
@@ -157,26 +189,28 @@ vec4 unit_quad(Unit unit, uint q)
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 1) * 9u, block = index & 1u;
-    const float scale = half_scale(row_word(row, group + 8u), block);
-    return Unit(row, group + 4u * block, 0u, 0u, 0u, vec2(scale), vec2(0.0));
+    return make_unit(row, group + 4u * block, half_scale(row_word(row, group + 8u), block));
 }
 #endif
 
 #if FORMAT == FORMAT_MXFP4
+// 2^(e - 128); where that is subnormal, drivers may flush it.
+float exponent_scale(uint exponent)
+{
+    return uintBitsToFloat(exponent < 2u ? 0x00200000u << exponent : (exponent - 1u) << 23);
+}
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 1) * 9u, block = index & 1u;
-    const uint exponent = (row_word(row, group + 8u) >> (8u * block)) & 255u;
-    // 2^(e - 128); where that is subnormal, drivers may flush it.
-    const float scale = uintBitsToFloat(exponent < 2u ? 0x00200000u << exponent : (exponent - 1u) << 23);
-    return Unit(row, group + 4u * block, 0u, 0u, 0u, vec2(scale), vec2(0.0));
+    const WORDS exponent = (row_word(row, group + 8u) >> (8u * block)) & 255u;
+    return make_unit(row, group + 4u * block, EACH_COMPONENT(exponent_scale, exponent));
 }
 #endif
 
 #if FORMAT == FORMAT_Q4_0
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    return unit.scale.x * (unsigned_bytes(block_nibbles(unit, q)) - 8.0);
+    return scaled(unit.scale[0], unsigned_bytes(block_nibbles(unit, q)), 8.0);
 }
 #endif
 
@@ -191,13 +225,20 @@ float nibble_value(uint nibble)
 #endif
     const uint low = (nibble & 4u) == 0u ? table.x : table.y;
     const uint high = (nibble & 4u) == 0u ? table.z : table.w;
-    return signed_byte((nibble & 8u) == 0u ? low : high, nibble & 3u);
+    const uint word = (nibble & 8u) == 0u ? low : high;
+    return float(int(word << (24u - 8u * (nibble & 3u))) >> 24);
 }
-vec4 unit_quad(Unit unit, uint q)
+FLOATS nibble_values(WORDS nibbles)
 {
-    const uint n = block_nibbles(unit, q);
-    return unit.scale.x * vec4(nibble_value(n & 15u), nibble_value((n >> 8) & 15u), nibble_value((n >> 16) & 15u),
-                               nibble_value(n >> 24));
+    return EACH_COMPONENT(nibble_value, nibbles);
+}
+Quad unit_quad(Unit unit, uint q)
+{
+    const WORDS n = block_nibbles(unit, q);
+    return scaled(unit.scale[0],
+                  Quad(nibble_values(n & 15u), nibble_values((n >> 8) & 15u), nibble_values((n >> 16) & 15u),
+                       nibble_values(n >> 24)),
+                  0.0);
 }
 #endif
 
@@ -205,13 +246,13 @@ vec4 unit_quad(Unit unit, uint q)
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 1) * 11u, block = index & 1u;
-    const float scale = half_scale(row_word(row, group + 10u), block);
-    return Unit(row, group + 4u * block, 0u, row_word(row, group + 8u + block), 0u, vec2(scale), vec2(0.0));
+    Unit unit = make_unit(row, group + 4u * block, half_scale(row_word(row, group + 10u), block));
+    unit.high_bits = row_word(row, group + 8u + block);
+    return unit;
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    const uint n = block_nibbles(unit, q) | (bits_to_bytes(unit.high, q) << 4);
-    return unit.scale.x * (unsigned_bytes(n) - 16.0);
+    return scaled(unit.scale[0], unsigned_bytes(block_nibbles(unit, q) | (bits_to_bytes(unit.high_bits, q) << 4)), 16.0);
 }
 #endif
 
@@ -220,125 +261,141 @@ vec4 unit_quad(Unit unit, uint q)
 #if FORMAT == FORMAT_Q4_1
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
-    const uint group = index * 5u, scales = row_word(row, group);
-    return Unit(row, group + 1u, 0u, 0u, 0u, vec2(half_scale(scales, 0u)), vec2(half_scale(scales, 1u)));
+    const WORDS scales = row_word(row, index * 5u);
+    Unit unit = make_unit(row, index * 5u + 1u, half_scale(scales, 0u));
+    unit.minimum[0] = half_scale(scales, 1u);
+    return unit;
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    return fma(unit.scale.xxxx, unsigned_bytes(block_nibbles(unit, q)), unit.minimum.xxxx);
+    return scaled_from(unit.scale[0], unsigned_bytes(block_nibbles(unit, q)), unit.minimum[0]);
 }
 #endif
 
 #if FORMAT == FORMAT_Q5_1
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
-    const uint group = index * 6u, scales = row_word(row, group);
-    return Unit(row, group + 2u, 0u, row_word(row, group + 1u), 0u, vec2(half_scale(scales, 0u)),
-                vec2(half_scale(scales, 1u)));
+    const WORDS scales = row_word(row, index * 6u);
+    Unit unit = make_unit(row, index * 6u + 2u, half_scale(scales, 0u));
+    unit.minimum[0] = half_scale(scales, 1u);
+    unit.high_bits = row_word(row, index * 6u + 1u);
+    return unit;
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    const uint n = block_nibbles(unit, q) | (bits_to_bytes(unit.high, q) << 4);
-    return fma(unit.scale.xxxx, unsigned_bytes(n), unit.minimum.xxxx);
+    return scaled_from(unit.scale[0], unsigned_bytes(block_nibbles(unit, q) | (bits_to_bytes(unit.high_bits, q) << 4)),
+                       unit.minimum[0]);
 }
 #endif
 
 // ---- K formats: 256 weights in a group, 8 units ---------------------------------------------------------------------
 
 // The quants of a unit: 8 words, one for a quad, in bits `shift` and up of each byte.
-uint k_quants(Unit unit, uint q, uint mask)
+WORDS k_quants(Unit unit, uint q, uint mask)
 {
     return (row_word(unit.row, unit.quants + q) >> unit.shift) & mask;
 }
-uint k_high(Unit unit, uint q, uint mask)
+
+WORDS k_high(Unit unit, uint q, uint mask)
 {
     return (row_word(unit.row, unit.high + q) >> unit.high_shift) & mask;
 }
-float unit_half(vec2 of_halves, uint q)
+
+FLOATS half_of(FLOATS halves[2], uint q)
 {
-    return q < 4u ? of_halves.x : of_halves.y;
+    return q < 4u ? halves[0] : halves[1];
 }
 
 #if FORMAT == FORMAT_Q2_K
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 3) * 21u, j = index & 7u;
-    const uint scales = row_word(row, group + (j >> 1)) >> (16u * (j & 1u));
-    const uint factors = row_word(row, group + 20u);
-    const vec2 scale = half_scale(factors, 0u) * vec2(float(scales & 15u), float((scales >> 8) & 15u));
-    const vec2 minimum = -half_scale(factors, 1u) * vec2(float((scales >> 4) & 15u), float((scales >> 12) & 15u));
-    return Unit(row, group + 4u + 8u * (j >> 2), 2u * (j & 3u), 0u, 0u, scale, minimum);
+    const WORDS scales = row_word(row, group + (j >> 1)) >> (16u * (j & 1u)), factors = row_word(row, group + 20u);
+    const FLOATS scale = half_scale(factors, 0u), minimum = -half_scale(factors, 1u);
+    return Unit(row, group + 4u + 8u * (j >> 2), 2u * (j & 3u), 0u, 0u, WORDS(0u),
+                FLOATS[2](scale * FLOATS(scales & 15u), scale * FLOATS((scales >> 8) & 15u)),
+                FLOATS[2](minimum * FLOATS((scales >> 4) & 15u), minimum * FLOATS((scales >> 12) & 15u)));
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    return fma(vec4(unit_half(unit.scale, q)), unsigned_bytes(k_quants(unit, q, 0x03030303u)),
-               vec4(unit_half(unit.minimum, q)));
+    return scaled_from(half_of(unit.scale, q), unsigned_bytes(k_quants(unit, q, 0x03030303u)), half_of(unit.minimum, q));
 }
 #endif
 
 #if FORMAT == FORMAT_Q3_K
-float q3_scale(uint row, uint scales, uint j)
+FLOATS q3_scale(uint row, uint scales, uint j)
 {
-    const uint low = row_word(row, scales + ((j & 7u) >> 2)) >> (8u * (j & 3u) + (j < 8u ? 0u : 4u));
-    const uint high = row_word(row, scales + 2u) >> (8u * (j & 3u) + 2u * (j >> 2));
-    return float(int((low & 15u) | ((high & 3u) << 4)) - 32);
+    const WORDS low = row_word(row, scales + ((j & 7u) >> 2)) >> (8u * (j & 3u) + (j < 8u ? 0u : 4u));
+    const WORDS high = row_word(row, scales + 2u) >> (8u * (j & 3u) + 2u * (j >> 2));
+    return FLOATS((low & 15u) | ((high & 3u) << 4)) - 32.0;
 }
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 3) * 28u, j = index & 7u;
-    const vec2 scales = vec2(q3_scale(row, group + 24u, 2u * j), q3_scale(row, group + 24u, 2u * j + 1u));
-    const float factor = half_scale(row_word(row, group + 27u), 0u);
-    return Unit(row, group + 8u + 8u * (j >> 2), 2u * (j & 3u), group, j, factor * scales, vec2(0.0));
+    const FLOATS factor = half_scale(row_word(row, group + 27u), 0u);
+    return Unit(row, group + 8u + 8u * (j >> 2), 2u * (j & 3u), group, j, WORDS(0u),
+                FLOATS[2](factor * q3_scale(row, group + 24u, 2u * j), factor * q3_scale(row, group + 24u, 2u * j + 1u)),
+                FLOATS[2](FLOATS(0.0), FLOATS(0.0)));
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    const uint n = k_quants(unit, q, 0x03030303u) | (k_high(unit, q, 0x01010101u) << 2);
-    return unit_half(unit.scale, q) * (unsigned_bytes(n) - 4.0);
+    const WORDS n = k_quants(unit, q, 0x03030303u) | (k_high(unit, q, 0x01010101u) << 2);
+    return scaled(half_of(unit.scale, q), unsigned_bytes(n), 4.0);
 }
 #endif
 
 #if FORMAT == FORMAT_Q4_K || FORMAT == FORMAT_Q5_K
-uint scale_byte(uint row, uint scales, uint index)
+WORDS scale_byte(uint row, uint scales, uint index)
 {
     return (row_word(row, scales + (index >> 2)) >> (8u * (index & 3u))) & 255u;
 }
-// (scale, negative minimum) of unit j of a group: 6 bits each, packed in 12 bytes.
-vec2 k_scales(uint row, uint group, uint j)
+// Unit j of the group at word `group`: scale and minimum have 6 bits each, packed in 12 bytes.
+Unit k_unit(uint row, uint group, uint j)
 {
-    const uint first = scale_byte(row, group + 1u, j);
-    const uint second = scale_byte(row, group + 1u, j + 4u);
-    const uint upper = scale_byte(row, group + 1u, j & 3u); // j - 4 where j >= 4
-    const uvec2 values = j < 4u ? uvec2(first & 63u, second & 63u)
-                                : uvec2((second & 15u) | ((upper >> 6) << 4), (second >> 4) | ((first >> 6) << 4));
-    const uint factors = row_word(row, group);
-    return vec2(half_scale(factors, 0u), -half_scale(factors, 1u)) * vec2(values);
+    WORDS scale = scale_byte(row, group + 1u, j), minimum = scale_byte(row, group + 1u, j + 4u);
+    if (j < 4u) {
+        scale = scale & 63u;
+        minimum = minimum & 63u;
+    } else {
+        const WORDS both = minimum, upper = scale >> 6;
+        scale = (both & 15u) | ((scale_byte(row, group + 1u, j - 4u) >> 6) << 4);
+        minimum = (both >> 4) | (upper << 4);
+    }
+    const WORDS factors = row_word(row, group);
+    Unit unit = make_unit(row, group + 8u * (j >> 1), half_scale(factors, 0u) * FLOATS(scale));
+    unit.minimum[0] = -half_scale(factors, 1u) * FLOATS(minimum);
+    unit.shift = 4u * (j & 1u);
+    return unit;
 }
 #endif
 
 #if FORMAT == FORMAT_Q4_K
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
-    const uint group = (index >> 3) * 36u, j = index & 7u;
-    const vec2 scales = k_scales(row, group, j);
-    return Unit(row, group + 4u + 8u * (j >> 1), 4u * (j & 1u), 0u, 0u, scales.xx, scales.yy);
+    Unit unit = k_unit(row, (index >> 3) * 36u, index & 7u);
+    unit.quants += 4u;
+    return unit;
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    return fma(unit.scale.xxxx, unsigned_bytes(k_quants(unit, q, 0x0F0F0F0Fu)), unit.minimum.xxxx);
+    return scaled_from(unit.scale[0], unsigned_bytes(k_quants(unit, q, 0x0F0F0F0Fu)), unit.minimum[0]);
 }
 #endif
 
 #if FORMAT == FORMAT_Q5_K
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
-    const uint group = (index >> 3) * 44u, j = index & 7u;
-    const vec2 scales = k_scales(row, group, j);
-    return Unit(row, group + 12u + 8u * (j >> 1), 4u * (j & 1u), group + 4u, j, scales.xx, scales.yy);
+    const uint group = (index >> 3) * 44u;
+    Unit unit = k_unit(row, group, index & 7u);
+    unit.quants += 12u;
+    unit.high = group + 4u;
+    unit.high_shift = index & 7u;
+    return unit;
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    const uint n = k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x01010101u) << 4);
-    return fma(unit.scale.xxxx, unsigned_bytes(n), unit.minimum.xxxx);
+    const WORDS n = k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x01010101u) << 4);
+    return scaled_from(unit.scale[0], unsigned_bytes(n), unit.minimum[0]);
 }
 #endif
 
@@ -346,15 +403,16 @@ vec4 unit_quad(Unit unit, uint q)
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
     const uint group = (index >> 3) * 53u, j = index & 7u, quarter = j & 3u;
-    const uint scales = row_word(row, group + 48u + (j >> 1)) >> (16u * (j & 1u));
-    const float factor = half_scale(row_word(row, group + 52u), 0u);
+    const WORDS scales = row_word(row, group + 48u + (j >> 1)) >> (16u * (j & 1u));
+    const FLOATS factor = half_scale(row_word(row, group + 52u), 0u);
     return Unit(row, group + 16u * (j >> 2) + 8u * (quarter & 1u), 2u * (quarter & 2u), group + 32u + 8u * (j >> 2),
-                2u * quarter, factor * vec2(signed_byte(scales, 0u), signed_byte(scales, 1u)), vec2(0.0));
+                2u * quarter, WORDS(0u), FLOATS[2](factor * signed_byte(scales, 0u), factor * signed_byte(scales, 1u)),
+                FLOATS[2](FLOATS(0.0), FLOATS(0.0)));
 }
-vec4 unit_quad(Unit unit, uint q)
+Quad unit_quad(Unit unit, uint q)
 {
-    const uint n = k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x03030303u) << 4);
-    return unit_half(unit.scale, q) * (unsigned_bytes(n) - 32.0);
+    const WORDS n = k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x03030303u) << 4);
+    return scaled(half_of(unit.scale, q), unsigned_bytes(n), 32.0);
 }
 #endif
 
