@@ -88,7 +88,6 @@ typedef struct sx_draft {
 
 typedef struct sx_draft_options {
     sx_signal single_signal; // which signal a lone row is; 0 = a file that does not say is refused
-    bool float_signal_rows;  // reserved: 0
 } sx_draft_options;
 
 // `path`: a .gguf; a .safetensors or .bin with config.json beside it; or a checkpoint folder. `options` may be NULL.

@@ -53,7 +53,7 @@ bool sx_format_from_name(const char *name, sx_format *format);
 // Bytes of a row of `columns` weights, a multiple of the block.
 uint64_t sx_format_row_bytes(sx_format format, uint64_t columns);
 
-// ---- Half precision ------------------------------------------------------------------------------------------------
+// ---- Half precision ----
 // IEEE binary16, exact for subnormals, infinities and NaN; rounds to nearest even.
 float sx_half_to_float(uint16_t half);
 uint16_t sx_float_to_half(float value);
@@ -61,9 +61,9 @@ uint16_t sx_float_to_half(float value);
 float sx_bf16_to_float(uint16_t bits);
 uint16_t sx_float_to_bf16(float value);
 
-// ---- Rows in file order
-// ---------------------------------------------------------------------------------------------- Decodes `count`
-// weights (a multiple of the block) from `source` (any alignment) to `destination`. Weight formats only.
+// ---- Rows in file order ----
+// Decodes `count` weights (a multiple of the block) from `source` (any alignment) to `destination`. Weight formats
+// only.
 void sx_dequantize_row(sx_format format, const void *source, float *destination, uint64_t count);
 // True for F32, F16, BF16, Q8_0 and Q4_K, which sx_quantize_row can write.
 bool sx_can_quantize(sx_format format);
@@ -71,8 +71,7 @@ bool sx_can_quantize(sx_format format);
 // Q4_K searches each block's scale and minimum for least squared error.
 void sx_quantize_row(sx_format format, const float *source, void *destination, uint64_t count);
 
-// ---- Tiles: how the kernels see a matrix
-// ------------------------------------------------------------------------------
+// ---- Tiles: how the kernels see a matrix ----
 //
 // A row is a sequence of *groups*, a group a fixed number of 32-bit little-endian words:
 //
@@ -102,17 +101,15 @@ void sx_quantize_row(sx_format format, const float *source, void *destination, u
 //   Q3_K      256    28  0-7: 32 high-bit bytes;  8-23: 64 quant bytes;  24-26: 12 scale bytes;  27: lo d, hi zero
 //   Q4_K      256    36  0: lo d, hi dmin;  1-3: 12 scale bytes;  4-35: 128 nibble bytes
 //   Q5_K      256    44  0: lo d, hi dmin;  1-3: 12 scale bytes;  4-11: 32 high-bit bytes;  12-43: 128 nibble bytes
-//   Q6_K      256    53  0-31: 128 low nibble bytes;  32-47: 64 high-bit bytes;  48-51: 16 int8 scales;  52: lo d, hi
-//   zero
+//   Q6_K      256    53  0-31: 128 low nibble bytes;  32-47: 64 high-bit bytes;  48-51: 16 int8 scales;  52: lo d
 //
 // d, m and dmin are IEEE halves and may be subnormal (decode them by integer arithmetic); e is an E8M0 exponent.
 // How the bytes become weights, i = 0.. within a block (or B's i - 32):
 //   nibbles of a block of 32   weight i < 16: low nibble of byte i; weight i >= 16: high nibble of byte i - 16
 //   Q4_0    d * (n - 8)                     Q4_1   d * n + m
 //   Q5_0    d * ((n | h << 4) - 16)         Q5_1   d * (n | h << 4) + m        h = bit i of the high-bit word
-//   Q8_0    d * q                           IQ4_NL d * table[n], table = -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38
-//   53
-//                                                  69 89 113
+//   Q8_0    d * q
+//   IQ4_NL  d * table[n], table = -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113
 //   MXFP4   scale(e) * table[n], table = 0 1 2 3 4 6 8 12 0 -1 -2 -3 -4 -6 -8 -12, scale(e) = 2^(e - 128), exact, so
 //           subnormal for e < 2 (bits: e < 2 ? 0x00200000 << e : (e - 1) << 23)
 //   Q2_K    d * (s & 15) * q - dmin * (s >> 4)     s = scale byte i / 16, q = 2 bits: within the half h = i / 128, byte
@@ -125,8 +122,8 @@ void sx_quantize_row(sx_format format, const float *source, void *destination, u
 //           j >= 4: s = (S[j + 4] & 15) | (S[j - 4] >> 6) << 4, m = (S[j + 4] >> 4) | (S[j] >> 6) << 4
 //   Q5_K    as Q4_K with n | h << 4, h = bit j of high-bit byte i % 32
 //   Q6_K    d * s * (q - 32)     s = int8 scale i / 16; within the half H = i / 128, k = i % 128: low 4 bits = nibble
-//           (k < 64 ? low : high) of low byte 64 H + k % 64, upper 2 bits = (high-bit byte 32 H + k % 32) >> 2 * (k /
-//           32)
+//           (k < 64 ? low : high) of low byte 64 H + k % 64, upper 2 bits = high-bit byte (32 H + k % 32)
+//           shifted down by 2 * (k / 32)
 //
 // The order of the multiplications that is equal to the bit to the reference is written in quant.c; kernels may
 // factor scales out of their sums.
