@@ -1,14 +1,15 @@
 // One cycle of acceptance: sx_policy_accept of engine/policy.h, which is its specification, word for word.
 //
-// batch, samples, signals: rows of the verify pass. One workgroup. Invocation p - 1 keeps the loop guard's run of period
-// p; invocation 0 walks: it commits a token, takes the policy's step and finds the next row. The loop over the path has
-// a fixed length, with idle rounds behind the path's end, so that barriers stand in uniform control flow.
+// batch, samples, signals: rows of the verify pass. One small workgroup: invocation 0 walks (it commits a token, takes
+// the policy's step and finds the next row), all of them keep the loop guard's runs. The loop over the path is as long
+// as the batch is deep, with idle rounds behind the path's end, so that barriers stand in uniform control flow.
+// Few lanes on purpose: drivers on CPUs run the walk once for every subgroup, masked.
 // Dispatched by sx_op_accept.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shared.h"
 
-layout(local_size_x = SX_MAX_PERIOD) in;
+layout(local_size_x = LANES) in;
 layout(binding = 0, std140) uniform Parameters {
     uint rows;
     uint has_signals;
@@ -25,6 +26,7 @@ shared uint row_token[SX_MAX_ROWS], row_parent[SX_MAX_ROWS];
 shared uint path_token[SX_MAX_PATH];
 shared uint current_row, run_mode, base, path_length, snapshot;
 shared uint loop_seen;
+shared uint run[SX_MAX_PERIOD]; // of the loop guard, as in SxThought
 
 uint committed(uint position)
 {
@@ -97,7 +99,7 @@ void store_now(uint root)
     }
 }
 
-// All of the snapshot but the runs, which their invocations add.
+// All of the snapshot but the runs, which all invocations add.
 void store_exit(uint root, uint reason)
 {
     state.exit.token_count = head.token_count;
@@ -273,21 +275,51 @@ void clear_row(uint index)
     }
 }
 
+// Rounds the walk can take: one more than the deepest row is deep.
+uint deepest_path()
+{
+    uint deepest = 0u;
+    for (uint row = 0u; row < min(batch.count, uint(SX_MAX_ROWS)); ++row) {
+        deepest = max(deepest, batch.position[row]);
+    }
+    return min(deepest - min(batch.position[0], deepest) + 1u, uint(SX_MAX_PATH));
+}
+
+void advance_runs(uint lane, uint position, uint token, uint mode)
+{
+    const uint repeats = settings.loop_repeats, tokens = settings.loop_tokens;
+    bool loops = false;
+    for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
+        const uint period = i + 1u;
+        uint length = run[i];
+        if (mode == RUNS_ADVANCE) {
+            bool same = position >= period;
+            if (same) same = committed(position - period) == token;
+            length = same ? length + 1u : 0u;
+        }
+        if (mode == RUNS_CLEAR) length = 0u;
+        run[i] = length;
+        loops = loops || (length != 0u && length >= max(tokens, period * repeats));
+    }
+    if (loops && repeats != 0u) atomicOr(loop_seen, 1u);
+}
+
 void main()
 {
     const uint lane = gl_LocalInvocationIndex;
-    const uint period = lane + 1u;
-    const uint loop_length = max(settings.loop_tokens, period * settings.loop_repeats);
-    uint run = state.now.run[lane];
-    if (lane < SX_MAX_ROWS) {
-        row_token[lane] = batch.token[lane];
-        row_parent[lane] = batch.parent[lane];
+    const uint rounds = deepest_path();
+    for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
+        run[i] = state.now.run[i];
+    }
+    for (uint row = lane; row < SX_MAX_ROWS; row += LANES) {
+        row_token[row] = batch.token[row];
+        row_parent[row] = batch.parent[row];
     }
     bool generated = false, forced = false, inside = false;
     if (lane == 0u) begin_cycle();
     barrier();
 
-    for (uint index = 0u; index < SX_MAX_PATH; ++index) {
+    for (uint index = 0u; index < rounds; ++index) {
         // The next token of the path: length and markers.
         if (lane == 0u) {
             run_mode = RUNS_KEEP;
@@ -304,14 +336,7 @@ void main()
             }
         }
         barrier();
-        if (run_mode == RUNS_CLEAR) {
-            run = 0u;
-        } else if (run_mode == RUNS_ADVANCE) {
-            bool same = base + index >= period;
-            if (same) same = committed(base + index - period) == path_token[index];
-            run = same ? run + 1u : 0u;
-        }
-        if (settings.loop_repeats != 0u && run != 0u && run >= loop_length) atomicOr(loop_seen, 1u);
+        advance_runs(lane, base + index, path_token[index], run_mode);
         barrier();
         // The decision, and where the path goes on.
         if (lane == 0u) snapshot = 0u;
@@ -330,10 +355,18 @@ void main()
             }
         }
         barrier();
-        if (snapshot != 0u) state.exit.run[lane] = snapshot == 2u ? 0u : run;
+        if (snapshot != 0u) {
+            for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
+                state.exit.run[i] = snapshot == 2u ? 0u : run[i];
+            }
+        }
     }
 
     if (lane == 0u) end_cycle();
-    state.now.run[lane] = run;
-    if (lane < SX_MAX_PATH && lane >= path_length) clear_row(lane);
+    for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
+        state.now.run[i] = run[i];
+    }
+    for (uint i = lane; i < SX_MAX_PATH; i += LANES) {
+        if (i >= path_length) clear_row(i);
+    }
 }

@@ -49,9 +49,9 @@ uint noise_bits(uint token, uint position, uint seed_low, uint seed_high)
 
 // A Gumbel variate, -log(-log(u)), with 1 - u = x = (k + 1/2) / 2^23. Devices compute log near 1 with an absolute error
 // only, which would spoil the largest variates: there -log(1 - x) is its series.
-float gumbel(uint token, uint position)
+float gumbel(uint token, uint position, uint seed_low, uint seed_high)
 {
-    const uint bits = noise_bits(token, position, settings.seed_low, settings.seed_high);
+    const uint bits = noise_bits(token, position, seed_low, seed_high);
     const float x = (float(bits >> 9u) + 0.5) * (1.0 / 8388608.0);
     float exponential;
     if (x < 0.015625) {

@@ -11,7 +11,7 @@
 #include "shared.h"
 #include "order.glsl"
 
-#define LANES 256
+#define LANES 64
 layout(local_size_x = LANES) in;
 layout(binding = 0, std140) uniform Parameters {
     uint rows;
@@ -33,28 +33,32 @@ shared uint row_token[SX_MAX_ROWS], row_parent[SX_MAX_ROWS];
 
 // Rows already fixed before the draft's are chosen, the same for all invocations.
 uint base, room; // committed tokens; positions the batch may use, the root's included
+uint close_token;
 bool idle, forcing, trial;
 
 #if TREE
 shared uint lane_key[LANES], lane_index[LANES];
 shared uint worst_key, worst_index, list_count, trial_candidate;
-shared uint list_key[SX_MAX_ROWS * 6], list_index[SX_MAX_ROWS * 6]; // 6 = SX_MAX_CANDIDATES / LANES, rounded up
+shared uint list_key[SX_MAX_ROWS * 24], list_index[SX_MAX_ROWS * 24]; // 24 = SX_MAX_CANDIDATES / LANES, rounded up
 shared uint chosen[SX_MAX_ROWS];
 
-bool is_trial(uint candidate)
+// Ordered score of a candidate that can be a row; 0 of one that cannot. The trial's token is a row already.
+uint candidate_key(uint candidate, uint deepest)
 {
-    return trial && tree.parent[candidate] == SX_NONE && tree.token[candidate] == settings.close[0];
-}
-
-bool usable(uint candidate)
-{
-    return tree.token[candidate] != SX_NONE && tree.depth[candidate] < min(room, uint(SX_MAX_PATH)) &&
-           !is_trial(candidate);
+    const uint token = tree.token[candidate];
+    uint key = 0u;
+    if (token != SX_NONE && tree.depth[candidate] <= deepest) key = ordered(sane(tree.score[candidate]));
+    if (trial && key != 0u && token == close_token && tree.parent[candidate] == SX_NONE) {
+        atomicMin(trial_candidate, candidate);
+        key = 0u;
+    }
+    return key;
 }
 
 void choose_candidates(uint lane, uint wanted)
 {
     const uint count = min(tree.count, uint(SX_MAX_CANDIDATES));
+    const uint deepest = min(room, uint(SX_MAX_PATH)) - 1u;
     uint best_key = 0u, best_index = SX_NONE;
     if (lane == 0u) {
         worst_key = 0u;
@@ -65,14 +69,10 @@ void choose_candidates(uint lane, uint wanted)
     if (lane < SX_MAX_ROWS) chosen[lane] = SX_NONE;
     barrier();
     for (uint candidate = lane; candidate < count; candidate += LANES) {
-        if (usable(candidate)) {
-            const uint key = ordered(sane(tree.score[candidate]));
-            if (key > best_key) {
-                best_key = key;
-                best_index = candidate;
-            }
-        } else if (is_trial(candidate)) {
-            atomicMin(trial_candidate, candidate);
+        const uint key = candidate_key(candidate, deepest);
+        if (key > best_key) {
+            best_key = key;
+            best_index = candidate;
         }
     }
     lane_key[lane] = best_key;
@@ -90,8 +90,8 @@ void choose_candidates(uint lane, uint wanted)
     }
     barrier();
     for (uint candidate = lane; wanted != 0u && candidate < count; candidate += LANES) {
-        const uint key = ordered(sane(tree.score[candidate]));
-        if (usable(candidate) && !better(worst_key, worst_index, key, candidate)) {
+        const uint key = candidate_key(candidate, deepest);
+        if (key != 0u && !better(worst_key, worst_index, key, candidate)) {
             const uint place = atomicAdd(list_count, 1u);
             list_key[place] = key;
             list_index[place] = candidate;
@@ -99,12 +99,13 @@ void choose_candidates(uint lane, uint wanted)
     }
     barrier();
     const uint listed = list_count;
-    if (lane < listed) {
+    for (uint entry = lane; entry < listed; entry += LANES) {
+        const uint key = list_key[entry], index = list_index[entry];
         uint rank = 0u;
         for (uint other = 0u; other < listed; ++other) {
-            if (better(list_key[other], list_index[other], list_key[lane], list_index[lane])) rank += 1u;
+            if (better(list_key[other], list_index[other], key, index)) rank += 1u;
         }
-        if (rank < wanted) chosen[rank] = list_index[lane];
+        if (rank < wanted) chosen[rank] = index;
     }
     barrier();
 }
@@ -142,10 +143,11 @@ void find_match(uint lane)
     if (lane == 0u) match = 0u;
     barrier();
     const uint longest = min(p.ngram, min(base, 63u)), shortest = min(p.ngram, 2u);
+    const uint root = state.now.root;
     uint best = 0u;
     for (uint last = lane; longest != 0u && last < base; last += LANES) {
-        uint same = 0u;
-        while (same < longest && same <= last && text(last - same) == text(base - same)) {
+        uint same = history[last] == root ? 1u : 0u;
+        while (same != 0u && same < longest && same <= last && history[last - same] == history[base - same]) {
             same += 1u;
         }
         if (same >= shortest) best = max(best, (same << 26u) | last);
@@ -163,7 +165,7 @@ bool drafted_row(uint row, uint begin, out uint token, out uint parent)
     parent = 0u;
     if (valid) {
         // A first token that the trial row holds already is not drafted twice.
-        const bool shared_first = trial && text(next) == settings.close[0];
+        const bool shared_first = trial && text(next) == close_token;
         if (shared_first) place += 1u;
         const uint depth = place + 1u;
         valid = next + place <= base && depth < min(room, uint(SX_MAX_PATH));
@@ -189,7 +191,7 @@ bool make_row(uint row, out uint token, out uint parent)
             token = settings.exit_tokens[(settings.exit_count - state.forced_count + row) % SX_MAX_FORCED];
             parent = row - 1u;
         } else if (row < begin) {
-            token = settings.close[0];
+            token = close_token;
             parent = 0u;
             valid = true;
         } else {
@@ -235,6 +237,7 @@ void main()
     forcing = state.forced_count > 1u;
     trial = p.rows > 1u && room > 1u && !idle &&
             wants_trial(state.now.thinking, state.now.thinking_tokens, state.forced_count, flags_of(state.now.root));
+    close_token = settings.close[0];
     if (lane == 0u) valid_count = 0u;
 #if TREE
     choose_candidates(lane, p.rows - 1u - (trial ? 1u : 0u));

@@ -1,9 +1,9 @@
 // children[r]: the `branch` best draft tokens after row r. Score: x when greedy, else x / T + noise(target id, position)
 // (up to a constant of the row); logprob: log softmax(x / T), T = 1 when greedy.
 //
-// logits [rows, vocabulary], children [rows]. A workgroup of LANES invocations makes a row; an invocation looks at every
-// LANES-th token. The `branch` invocations with the best best token between them hold all of the `branch` best: each
-// lists its own, and the lists are ranked together. Dispatched by sx_op_top_k.
+// logits [rows, vocabulary], children [rows]. A workgroup of LANES >= SX_MAX_BRANCH invocations makes a row; an
+// invocation looks at every LANES-th token. The `branch` invocations whose best tokens are the best ones hold all of the
+// `branch` best between them: each lists its own in order, and the lists are merged. Dispatched by sx_op_top_k.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shared.h"
@@ -31,8 +31,12 @@ shared float lane_max[LANES], group_max[GROUPS];
 shared uint lane_key[LANES], lane_id[LANES];
 shared uint worst_key, worst_id;
 shared uint list_key[SX_MAX_BRANCH * SX_MAX_BRANCH], list_id[SX_MAX_BRANCH * SX_MAX_BRANCH];
+shared uint list_head[SX_MAX_BRANCH];
+shared uint child_id[SX_MAX_BRANCH];
 
+// Read once: loads in loops are what takes the time on CPUs.
 float inverse_temperature, highest, skip_below;
+uint seed_low, seed_high;
 bool greedy;
 
 uint target_id(uint token)
@@ -49,7 +53,7 @@ uint score_key(uint token, float x, uint position)
     if (greedy) {
         key = ordered(x);
     } else if (x >= skip_below) {
-        key = ordered((x - highest) * inverse_temperature + gumbel(target_id(token), position));
+        key = ordered((x - highest) * inverse_temperature + gumbel(target_id(token), position, seed_low, seed_high));
     }
     return key;
 }
@@ -108,11 +112,34 @@ void list_own(uint lane, uint rank, uint from, uint position)
     }
 }
 
+// Takes the best of the lists' heads, as often as there are children.
+void merge_lists()
+{
+    for (uint list = 0u; list < p.branch; ++list) {
+        list_head[list] = list * p.branch;
+    }
+    for (uint k = 0u; k < p.branch; ++k) {
+        uint best_list = 0u, best_key = 0u, best_id = SX_NONE;
+        for (uint list = 0u; list < p.branch; ++list) {
+            const uint head = list_head[list];
+            if (head < (list + 1u) * p.branch && better(list_key[head], list_id[head], best_key, best_id)) {
+                best_list = list;
+                best_key = list_key[head];
+                best_id = list_id[head];
+            }
+        }
+        child_id[k] = best_id;
+        list_head[best_list] += 1u;
+    }
+}
+
 void main()
 {
     const uint row = gl_WorkGroupID.x, lane = gl_LocalInvocationIndex;
     const uint from = row * p.vocabulary;
     const uint position = state.now.token_count + p.level;
+    seed_low = settings.seed_low;
+    seed_high = settings.seed_high;
     greedy = !(settings.temperature > 0.0);
     inverse_temperature = greedy ? 1.0 : 1.0 / max(settings.temperature, 1e-4);
     find_highest(lane, from);
@@ -152,22 +179,17 @@ void main()
     barrier();
     if (rank < p.branch) list_own(lane, rank, from, position);
     barrier();
-
-    for (uint slot = lane; slot < p.branch * p.branch; slot += LANES) {
-        const uint key = list_key[slot], id = list_id[slot];
-        uint place = 0u, valid = 0u;
-        for (uint other = 0u; other < p.branch * p.branch; ++other) {
-            if (list_id[other] != SX_NONE) valid += 1u;
-            if (better(list_key[other], list_id[other], key, id)) place += 1u;
+    if (lane == 0u) merge_lists();
+    barrier();
+    if (lane < p.branch) {
+        const uint id = child_id[lane];
+        uint token = SX_NONE;
+        float logprob = -1e30; // fewer tokens than children
+        if (id != SX_NONE) {
+            token = target_id(id);
+            logprob = min((sane(logits[from + id]) - highest) * inverse_temperature - log_sum, 0.0);
         }
-        if (id != SX_NONE && place < p.branch) {
-            children[row].token[place] = target_id(id);
-            const float x = sane(logits[from + id]);
-            children[row].logprob[place] = min((x - highest) * inverse_temperature - log_sum, 0.0);
-        }
-        if (slot < p.branch && slot >= valid) { // fewer tokens than children
-            children[row].token[slot] = SX_NONE;
-            children[row].logprob[slot] = -1e30;
-        }
+        children[row].token[lane] = token;
+        children[row].logprob[lane] = logprob;
     }
 }

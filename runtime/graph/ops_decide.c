@@ -2,24 +2,23 @@
 
 #include <assert.h>
 
-// Lanes of the kernels that make a row of a vocabulary per workgroup. For small ones the barriers cost more than wide
-// groups gain. Large ones must be wide: Mesa's CPU driver ends any loop once an invocation has made 65,535 rounds of
-// all its loops together, without a word.
-static uint32_t row_lanes(uint32_t vocabulary)
+// Lanes of the kernels that make a row of a vocabulary per workgroup. On a CPU few lanes do best, since every one is
+// work; but large vocabularies must have many: Mesa's CPU driver ends any loop, without a word, once an invocation has
+// made 65,535 rounds of all its loops together.
+static uint32_t row_lanes(const sx_ops *ops, uint32_t vocabulary)
 {
-    return vocabulary <= 8192 ? 64 : 256;
+    return ops_on_cpu(ops) && vocabulary <= 8192 ? 16 : 256;
 }
 
 void sx_op_sample(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_sample_args *args)
 {
-    (void)ops;
     assert(rows >= 1 && rows <= SX_MAX_ROWS);
     const struct {
         uint32_t vocabulary;
     } parameters = {args->vocabulary};
     const sx_gpu_binding bindings[] = {args->logits, args->batch, args->settings, args->counts, args->samples};
-    sx_gpu_tape_dispatch(tape, ops_kernel("sample_%u", row_lanes(args->vocabulary)), &parameters, sizeof parameters,
-                         bindings, 5, rows, 1, 1);
+    sx_gpu_tape_dispatch(tape, ops_kernel("sample_%u", row_lanes(ops, args->vocabulary)), &parameters,
+                         sizeof parameters, bindings, 5, rows, 1, 1);
 }
 
 void sx_op_top_k(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_top_k_args *args)
@@ -31,7 +30,7 @@ void sx_op_top_k(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_t
     } parameters = {args->draft_vocabulary, args->level, args->branch, ops_present(args->token_map)};
     const sx_gpu_binding bindings[] = {args->logits, ops_optional(ops, args->token_map), args->settings, args->state,
                                        args->children};
-    sx_gpu_tape_dispatch(tape, ops_kernel("top_k_%u", row_lanes(args->draft_vocabulary)), &parameters,
+    sx_gpu_tape_dispatch(tape, ops_kernel("top_k_%u", row_lanes(ops, args->draft_vocabulary)), &parameters,
                          sizeof parameters, bindings, 5, rows, 1, 1);
 }
 

@@ -127,6 +127,7 @@ static void random_batch(harness *h, reply *r, uint32_t rows)
         batch->parent[row] = row && row < batch->count ? parent : SX_NONE;
         batch->token[row] = row == 0 ? r->state.now.root : random_token(h);
         if (row == 1 && s->close_count && chance(h, 60)) batch->token[row] = s->close[0];
+        batch->position[row] = r->state.now.length;
         if (row && forced > row && chance(h, 90)) {
             batch->parent[row] = row - 1;
             batch->token[row] = s->exit_tokens[s->exit_count - forced + row];
@@ -138,6 +139,7 @@ static void random_batch(harness *h, reply *r, uint32_t rows)
         if (chance(h, 4)) r->samples[row].token = s->close[below(h, 3)];
     }
     for (uint32_t row = 1; row < batch->count; row++) {
+        batch->position[row] = batch->position[batch->parent[row]] + 1;
         if (chance(h, 70)) r->samples[batch->parent[row]].token = batch->token[row];
     }
     random_signals(h, r);

@@ -149,7 +149,7 @@ static void greedy_at_awkward_sizes(void **data)
     harness_seed(h, 1);
     static const uint32_t sizes[] = {1, 2, 23, 63, 64, 65, 255, 256, 257, 640, 4099};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-        for (uint32_t lanes = 64; lanes <= 256; lanes *= 4) {
+        for (uint32_t lanes = 16; lanes <= 256; lanes *= 16) {
             fixture f = make(h, sizes[i], 1 + (uint32_t)i * 3 % SX_MAX_ROWS, lanes);
             f.settings.close_count = 1;
             f.settings.close[0] = sizes[i] / 2;
@@ -292,7 +292,7 @@ static void filters_agree(void **data)
     harness *h = *data;
     harness_seed(h, 5);
     uint32_t doubtful = 0, rows = 0;
-    for (uint32_t lanes = 64; lanes <= 256; lanes *= 4) {
+    for (uint32_t lanes = 16; lanes <= 256; lanes *= 16) {
         fixture f = make(h, 333, 16, lanes);
         for (uint32_t round = 0; round < 50; round++) {
             static const float top_ps[] = {1.0f, 0.95f, 0.5f, 0.05f, 0.999f}, min_ps[] = {0.0f, 0.05f, 0.5f, 0.001f};

@@ -114,7 +114,7 @@ static void top_k_agrees(void **data)
                                   .rows = 1 + round * 5 % 16,
                                   .branch = branch,
                                   .lanes = round % 3 == 0   ? 0
-                                           : round % 3 == 1 ? 64
+                                           : round % 3 == 1 ? 16
                                                             : 256,
                                   .map = round % 2,
                                   .coarse = round % 5 == 2,
@@ -134,7 +134,7 @@ static void top_k_with_adverse_logits(void **data)
 {
     harness *h = *data;
     for (uint32_t kind = 0; kind < 3; kind++) {
-        for (uint32_t lanes = 64; lanes <= 256; lanes *= 4) {
+        for (uint32_t lanes = 16; lanes <= 256; lanes *= 16) {
             enum { VOCABULARY = 5000, BRANCH = 10 };
             float *logits = malloc(4 * VOCABULARY);
             for (uint32_t i = 0; i < VOCABULARY; i++) {
