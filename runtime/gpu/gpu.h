@@ -133,7 +133,8 @@ sx_kernel sx_kernel_find(const char *name);
 bool sx_gpu_kernel_usable(const sx_gpu *gpu, sx_kernel kernel);
 // Starts creating the pipelines of the `count` kernels; then poll until SX_OK. `*done` counts finished ones (may be
 // NULL). Native backends create some per poll; WebGPU creates all at once in the background. Kernels that a tape uses
-// without having been warmed are created when the tape is finished (natively) or make it fail (WebGPU).
+// without having been warmed are created when the tape is finished; on WebGPU the tape's first submit then waits for
+// them.
 sx_status sx_gpu_warm(sx_gpu *gpu, const sx_kernel *kernels, uint32_t count, sx_error *error);
 sx_status sx_gpu_warm_poll(sx_gpu *gpu, uint32_t *done, sx_error *error);
 // Writes the pipeline cache to the disk if it grew (atomically). Failure is only a warning in the log.

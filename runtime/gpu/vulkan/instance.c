@@ -119,6 +119,9 @@ sx_status vk_instance_open(vk_instance *instance, const sx_gpu_desc *desc, sx_er
     memset(instance, 0, sizeof *instance);
     instance->log = desc->log;
     instance->log_user = desc->log_user;
+#ifdef SX_GPU_KEEP_LIBRARIES
+    vk_keep_libraries();
+#endif
     const sx_status status = load_library(instance, error);
     if (status != SX_OK) return status;
     const bool validation = desc->validation && has_validation_layer(instance);

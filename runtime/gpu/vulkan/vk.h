@@ -115,6 +115,7 @@ typedef struct vk_physical {
 // vk_instance_close, also after a failure.
 sx_status vk_instance_open(vk_instance *instance, const sx_gpu_desc *desc, sx_error *error);
 void vk_instance_close(vk_instance *instance);
+void vk_keep_libraries(void); // sanitizer.c
 void vk_log(const vk_instance *instance, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Fills up to VK_MAX_DEVICES usable devices, best first. SX_ERROR_NO_DEVICE when there is none.
 sx_status vk_physical_list(const vk_instance *instance, vk_physical *devices, uint32_t *count, sx_error *error);
