@@ -384,7 +384,11 @@ void main()
     const uint row = gl_WorkGroupID.x, lane = gl_LocalInvocationIndex;
     read_settings(row);
     if (lane == 0u) list_count = 0u;
-    if (adjusting) list_special(lane, row);
+    // Not by `adjusting`: what a private variable says does not count as uniform in WGSL.
+    if (settings.repetition_penalty != 1.0 || settings.presence_penalty != 0.0 || settings.frequency_penalty != 0.0 ||
+        settings.bias_count != 0u) {
+        list_special(lane, row);
+    }
     read_logits(lane);
     uint token = top.y;
     if (settings.temperature > 0.0) {

@@ -164,7 +164,7 @@ struct SxResult { // read back after every cycle, at most 1,024 bytes
     SX_U32 cycle;          // number of the cycle, from 1
     SX_U32 done;           // SX_DONE_*
     SX_U32 exit_reason;    // SX_EXIT_* when thinking ended in this cycle, else SX_EXIT_NONE
-    SX_U32 exit_index;     // index in path of the last token before the exit
+    SX_U32 exit_index;     // index in path of the last token before the exit (natural: before the marker's last token)
     SX_U32 path_count;     // rows committed: the old root, then accepted drafts
     SX_U32 drafted;        // valid rows of the verify batch, the root excluded
     SX_U32 SX_LENGTH;      // committed length after the cycle
@@ -172,7 +172,7 @@ struct SxResult { // read back after every cycle, at most 1,024 bytes
     SX_U32 thinking;       // SX_THINKING_* after the root was looked at
     SX_U32 thinking_tokens;
     SX_U32 wanted;         // at an exit: what the target would have said instead
-    SX_U32 forced;         // forced tokens still to come
+    SX_U32 forced;         // forced tokens still to be committed, the root included
     SX_U32 root_is_prompt; // path[0] was the last prompt token, not generated text
     SX_U32 reserved[3];
     SX_U32 path[SX_MAX_PATH];                  // committed tokens
@@ -196,7 +196,7 @@ struct SxState {
     SX_U32 path_row[SX_MAX_PATH]; // rows of the verify batch
     SX_U32 path_token[SX_MAX_PATH];
     SX_U32 reserved[8];
-    SX_STRUCT(SxThought) exit; // as it was at the exit, root = the token the target wanted
+    SX_STRUCT(SxThought) exit; // as it was at the exit, root = the token the target wanted (engine/policy.h)
     SX_STRUCT(SxResult) result;
 };
 

@@ -136,10 +136,15 @@ void sx_op_signals(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_b
 
 // ---- Decisions (ops_decide.c) --------------------------------------------------------------------------------------
 
-// samples[r]: SxSample of each row by the settings' sampler. Greedy: arg max of penalised, biased logits (lowest id at
-// ties). Else the Gumbel-max choice among the tokens that top-k, top-p and min-p leave, in the order: penalties, bias,
-// temperature, top-k, top-p, min-p; noise keyed by (seed, position the token will have, token). Penalties count the
-// tokens of the reply (counts) and the row's ancestors in the batch.                              shaders/sample.comp
+// samples[r]: SxSample of each row by the settings' sampler. Greedy (temperature 0): arg max of penalised, biased logits
+// (lowest id at ties). Else the Gumbel-max choice among the tokens that top-k, top-p and min-p leave, in the order:
+// penalties, bias, temperature, top-k, top-p, min-p; noise keyed by (seed, position the token will have, token), see
+// noise.glsl. Tokens of equal value are kept or dropped together. Repetition penalty: positive logits are divided,
+// others multiplied; presence and frequency as in OpenAI's interface. Penalties count the tokens of the reply (counts)
+// and the row's ancestors in the batch, itself included, but not a root that is of the prompt. Tokens at or beyond
+// settings.vocabulary and those with SX_TOKEN_BANNED are never chosen (token 0 when nothing is left); a NaN counts as
+// the lowest logit. Log-probability, margin and entropy are of the logits as they are. Rows at or beyond batch.count
+// give token 0. At most 262,144 tokens.                                                           shaders/sample.comp
 typedef struct sx_sample_args {
     sx_gpu_binding logits; // [rows, vocabulary]
     uint32_t vocabulary;
@@ -149,9 +154,9 @@ typedef struct sx_sample_args {
 } sx_sample_args;
 void sx_op_sample(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_sample_args *args);
 
-// children[r]: the `branch` best draft tokens after each row of the beam: by logit when greedy, else by
-// logit / temperature + noise keyed by the TARGET's id and the position the child will have. Child ids are target ids.
-//                                                                                                shaders/top_k.comp
+// children[r]: the `branch` best draft tokens after each row of the beam, best first (ties: lower draft id): by logit
+// when greedy, else by logit / temperature + noise keyed by the TARGET's id and the position the child will have; no
+// filters and no penalties. Child ids are target ids, SX_NONE where the draft has fewer tokens.   shaders/top_k.comp
 typedef struct sx_top_k_args {
     sx_gpu_binding logits; // [rows, draft_vocabulary]
     uint32_t draft_vocabulary;
@@ -165,10 +170,11 @@ typedef struct sx_top_k_args {
 void sx_op_top_k(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_top_k_args *args);
 
 // Appends the candidates of a level to the tree and chooses the beam of the next draft pass: the `branch` best of this
-// level by cumulative log-probability (ties: lower index). Level 1 resets the tree and has one parent, the root.
-// `beam_in` (absent at level 1) is the batch whose rows the children belong to; `beam_out` the next pass's batch:
-// token, position = length + level - 1, slot = length + (level - 1) * branch + row, base = length, ancestors, source =
-// beam row of the parent (0 at level 1).                                                        shaders/expand.comp
+// level by cumulative log-probability (ties: lower index). Level 1 resets the tree and has one parent, the root; levels
+// go up to SX_MAX_PATH - 1. `beam_in` (absent at level 1) is the batch whose rows the children belong to; `beam_out` the
+// next pass's batch: token, position = length + level - 1, slot = length + (level - 1) * branch + row, base = length,
+// ancestors, source = beam row of the parent (0 at level 1). All SX_MAX_ROWS rows of it are written: the draft's cache
+// needs slots up to length + (level - 1) * branch + SX_MAX_ROWS.                                 shaders/expand.comp
 typedef struct sx_expand_args {
     sx_gpu_binding children, state, beam_in;
     uint32_t level, branch;
@@ -179,9 +185,12 @@ void sx_op_expand(const sx_ops *ops, sx_gpu_tape *tape, const sx_expand_args *ar
 
 // The verify batch: row 0 the root, then either the forced tokens still to come as a chain, or the `rows` - 1 best
 // candidates of the tree (by cumulative log-probability, ties to the lower index, which puts parents first), or with
-// an absent tree and ngram != 0 the continuation of the most recent earlier occurrence of the last `ngram` (then fewer,
-// down to 1... see source) tokens of the history as a chain, or nothing. With the entropy policy, inside thinking and
-// a root that is a step boundary, row 1 is the first token of the close marker under the root.   shaders/select.comp
+// an absent tree and ngram != 0 (at most 63) the continuation of an earlier occurrence of the last `ngram`, then fewer,
+// down to 2 (1 where ngram is 1) tokens of history and root, at its latest occurrence, as a chain, or nothing. With the
+// entropy policy, inside thinking and a root that is a step boundary, row 1 is the first token of the close marker
+// under the root (sx_policy_wants_trial); a drafted node that equals it is that row. No row is deeper than
+// SX_MAX_PATH - 1 or at end_position. Without a root (done) count is 0. All SX_MAX_ROWS rows are written: the target's
+// cache needs slots up to length + SX_MAX_ROWS.                                                  shaders/select.comp
 typedef struct sx_select_args {
     sx_gpu_binding tree; // optional
     uint32_t ngram;      // longest suffix looked up; 0: off
@@ -191,8 +200,9 @@ typedef struct sx_select_args {
 void sx_op_select(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_select_args *args);
 
 // Walks the longest path whose tokens equal the target's choices, applies thinking markers, smoothing, exit rule,
-// forced tokens and the ends of the reply token by token (engine/policy.h is its specification), advances the state,
-// fills state.result.                                                                           shaders/accept.comp
+// forced tokens and the ends of the reply token by token (sx_policy_accept of engine/policy.h is its specification),
+// advances the state, fills state.result. history holds at least end_position tokens. Batches need token, parent,
+// position and count.                                                                            shaders/accept.comp
 typedef struct sx_accept_args {
     sx_gpu_binding batch, samples;
     sx_gpu_binding signals; // optional float32 [rows, 4]
@@ -204,13 +214,14 @@ typedef struct sx_accept_args {
 void sx_op_accept(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_accept_args *args);
 
 // Moves the accepted rows' keys and values of `layers` layers in one buffer from slot base + row to base + index.
+// In the order of the path, so that overlapping slots are right; rows in place already are not touched.
 //                                                                                               shaders/kv_move.comp
 void sx_op_kv_move(const sx_ops *ops, sx_gpu_tape *tape, const sx_attention_shape *shape, uint32_t layers,
                    uint64_t layer_stride, sx_gpu_binding state, sx_gpu_binding kv); // layer_stride in bytes
 
 // The draft's batch over the rows accepted last: row i: token = token after path[i], position = slot = path_base + i,
 // base SX_DIRECT, source = path_row[i]. `last` (another buffer): one row whose source is the last of them.
-// When the last cycle committed nothing, rows repeat harmless values.                    shaders/extend_batch.comp
+// When the last cycle committed nothing, both counts are 0 and the rows harmless.        shaders/extend_batch.comp
 void sx_op_extend_batch(const sx_ops *ops, sx_gpu_tape *tape, sx_gpu_binding state, sx_gpu_binding batch,
                         sx_gpu_binding last);
 
