@@ -15,6 +15,13 @@ static void print(cli_context *context, const char *bytes, size_t length)
     cli_terminal_write(&context->terminal, bytes, length, CLI_PLAIN);
 }
 
+// The draft has no part in these commands, and its self-test costs time.
+static int load_target(cli_context *context, sx_engine **engine)
+{
+    context->options.no_draft = true;
+    return cli_load_engine(context, engine);
+}
+
 static int read_input(cli_context *context, char **text, size_t *length)
 {
     char problem[512];
@@ -33,7 +40,7 @@ int cli_template(cli_context *context)
     int code = CLI_EXIT_OK;
     if (!cli_conversation_read(&conversation, context->options.messages, &message))
         code = cli_fail(context, "%s", message.data);
-    if (code == CLI_EXIT_OK) code = cli_load_engine(context, &engine);
+    if (code == CLI_EXIT_OK) code = load_target(context, &engine);
     sx_error error = {0};
     if (code == CLI_EXIT_OK && sx_engine_render(engine, conversation.messages, conversation.count,
                                                 context->options.think == CLI_THINK_OFF, &prompt, &error) != SX_OK)
@@ -66,7 +73,7 @@ int cli_tokenize(cli_context *context)
     uint32_t *tokens = NULL, count = 0;
     sx_error error = {0};
     int code = read_input(context, &text, &length);
-    if (code == CLI_EXIT_OK) code = cli_load_engine(context, &engine);
+    if (code == CLI_EXIT_OK) code = load_target(context, &engine);
     if (code == CLI_EXIT_OK) {
         if (sx_engine_tokenize(engine, text, length, context->options.special, &tokens, &count, &error) == SX_OK) {
             print_tokens(context, tokens, count);
@@ -104,7 +111,7 @@ int cli_detokenize(cli_context *context)
     size_t length = 0;
     sx_error error = {0};
     int code = take_tokens(context);
-    if (code == CLI_EXIT_OK) code = cli_load_engine(context, &engine);
+    if (code == CLI_EXIT_OK) code = load_target(context, &engine);
     if (code == CLI_EXIT_OK) {
         const cli_options *options = &context->options;
         if (sx_engine_detokenize(engine, options->tokens, options->token_count, &text, &length, &error) == SX_OK) {
@@ -161,7 +168,7 @@ int cli_logits(cli_context *context)
     if (!options->output) return cli_usage_error(context, "-o FILE is needed; - writes to standard output");
     sx_engine *engine = NULL;
     sx_session *session = NULL;
-    int code = cli_load_engine(context, &engine);
+    int code = load_target(context, &engine);
     if (code == CLI_EXIT_OK) code = cli_load_session(context, engine, &session);
     if (code == CLI_EXIT_OK) code = write_logits(context, engine, session);
     sx_session_destroy(session);

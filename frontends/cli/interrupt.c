@@ -4,15 +4,18 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 // A signal handler has no other way to reach the program than objects of static storage.
-static volatile sig_atomic_t interrupts, fatal, resized, guarded;
+static volatile sig_atomic_t interrupts, fatal, resized, guarded, echo_off;
+static struct termios saved_input; // valid while echo_off
 
 static void end_at_once(int number)
 {
     // Reset the scroll region, show the cursor, normal colours; keep the cursor where it is.
     static const char undo[] = "\0337\033[r\0338\033[?25h\033[0m\n";
+    if (echo_off) tcsetattr(STDIN_FILENO, TCSANOW, &saved_input);
     if (guarded && write(STDERR_FILENO, undo, sizeof undo - 1) < 0) _exit(128 + number);
     _exit(128 + number);
 }
@@ -72,6 +75,15 @@ bool cli_interrupt_resized(void)
 void cli_interrupt_guard_terminal(bool on)
 {
     guarded = on;
+    if (!on && echo_off) {
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_input);
+        echo_off = 0;
+    } else if (on && !echo_off && tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &saved_input) == 0) {
+        // A background job must not do this: it would be stopped.
+        struct termios silent = saved_input;
+        silent.c_lflag &= ~(tcflag_t)ECHO;
+        echo_off = tcsetattr(STDIN_FILENO, TCSADRAIN, &silent) == 0;
+    }
 }
 
 bool cli_interrupt_wait(int descriptor)

@@ -17,7 +17,8 @@ bool cli_interrupt_resized(void);   // the terminal's size has changed; clears t
 // waited; none is missed in between.
 bool cli_interrupt_wait(int descriptor);
 
-// Whether the terminal holds a status line that must be undone before an abrupt end.
+// Whether the terminal holds a status line that must be undone before an abrupt end. As long as it does, what is typed
+// is not echoed into the text.
 void cli_interrupt_guard_terminal(bool on);
 
 #endif
