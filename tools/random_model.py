@@ -50,13 +50,13 @@ SIZES = {
     "qwen3-8b": Shape("qwen3", 36, 4096, 12288, 32, 8, 128, 151936, 40960, tied=False),
     "qwen2.5-0.5b": Shape("qwen2", 24, 896, 4864, 14, 2, 64, 151936, 32768),
     "llama-8b": Shape("llama", 32, 4096, 14336, 32, 8, 128, 128256, 131072, tied=False, eps=1e-5, base=5e5),
-    "qwen3-30b-a3b": Shape("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 40960, tied=False, experts=128, experts_used=8,
-                           expert_ffn=768),
+    "qwen3-30b-a3b": Shape("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 40960, tied=False, experts=128,
+                           experts_used=8, expert_ffn=768),
 }
 DRAFT_FFN = {"qwen3-0.6b": 3072, "qwen3-1.7b": 6144, "qwen3-4b": 9728, "qwen3-8b": 12288, "llama-8b": 14336}
 
 
-# ---- Random blocks --------------------------------------------------------------------------------------------------
+# ---- Random blocks ----
 
 # Where a block's halves are: (scale, minimum or None).
 SCALES = {"Q4_0": (0, None), "Q4_1": (0, 2), "Q5_0": (0, None), "Q5_1": (0, 2), "Q8_0": (0, None), "Q2_K": (80, 82),
@@ -92,7 +92,7 @@ def random_rows(rng, rows, columns, name, deviation):
     return whole.reshape(rows, columns // block * width)
 
 
-# ---- Formats of a file ----------------------------------------------------------------------------------------------
+# ---- Formats of a file ----
 
 MIX = "Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4 F16 BF16 F32".split()
 K_MIX = "Q2_K Q3_K Q4_K Q5_K Q6_K".split()
@@ -117,7 +117,7 @@ def format_of(mode, tensor, index, columns):
     return fall_back(mode, columns)
 
 
-# ---- Targets ----------------------------------------------------------------------------------------------------------
+# ---- Targets ----
 
 def target_tensors(c):
     """(name, shape) in the order of the file; vectors have one dimension, stacks of experts three."""
@@ -212,7 +212,8 @@ def write_streamed(w, tensors):
         if kind in ("F32", "F16"):
             w.add_tensor_info(name, shape, np.dtype(np.float32 if kind == "F32" else np.float16), size)
         else:
-            w.add_tensor_info(name, (*rows, shape[-1] // block * width), np.dtype(np.uint8), size, raw_dtype=TYPES[kind])
+            in_bytes = (*rows, shape[-1] // block * width)
+            w.add_tensor_info(name, in_bytes, np.dtype(np.uint8), size, raw_dtype=TYPES[kind])
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_ti_data_to_file()
@@ -255,7 +256,7 @@ def write_target(path, c, mode, seed, split=0, template=None):
     w.close()
 
 
-# ---- Drafts -----------------------------------------------------------------------------------------------------------
+# ---- Drafts ----
 
 @dataclass(frozen=True)
 class Draft:
@@ -357,7 +358,8 @@ def layer_config(d):
     config = {"hidden_size": d.hidden, "intermediate_size": d.ffn, "num_attention_heads": d.heads,
               "num_key_value_heads": d.kv_heads, "head_dim": d.head_dim, "num_hidden_layers": d.layers,
               "vocab_size": d.vocab, "rms_norm_eps": d.eps, "rope_theta": d.base, "hidden_act": "silu",
-              "max_position_embeddings": d.context, "attention_bias": d.bias, "model_type": "qwen3" if d.qk_norm else "llama"}
+              "max_position_embeddings": d.context, "attention_bias": d.bias,
+              "model_type": "qwen3" if d.qk_norm else "llama"}
     if d.window:
         config |= {"sliding_window": d.window, "use_sliding_window": True}
     return config
@@ -365,12 +367,14 @@ def layer_config(d):
 
 def checkpoint_config(d, layout):
     if layout == "speculators":
-        return {"architectures": ["Eagle3DraftModel"], "speculators_model_type": "eagle3", "draft_vocab_size": d.draft_vocab,
-                "target_hidden_size": d.target_hidden, "norm_before_residual": d.norm_before_residual,
+        return {"architectures": ["Eagle3DraftModel"], "speculators_model_type": "eagle3",
+                "draft_vocab_size": d.draft_vocab, "target_hidden_size": d.target_hidden,
+                "norm_before_residual": d.norm_before_residual,
                 "norm_before_fc": d.norm_before_fc, "fc_norm": d.fc_norm, "norm_output": d.feed_back_normed,
                 "eagle_aux_hidden_state_layer_ids": list(d.aux), "transformer_layer_config": layer_config(d),
                 "speculators_config": {"algorithm": "eagle3", "proposal_methods": []}}
-    config = layer_config(d) | {"draft_vocab_size": d.draft_vocab, "torch_dtype": "bfloat16", "tie_word_embeddings": False}
+    config = layer_config(d) | {"draft_vocab_size": d.draft_vocab, "torch_dtype": "bfloat16",
+                                "tie_word_embeddings": False}
     if layout == "eagle":
         config["architectures"] = ["LlamaForCausalLM"]
     if layout in ("angelslim", "specexit"):
@@ -378,7 +382,8 @@ def checkpoint_config(d, layout):
                    "head_dim": 80}  # both wrong in a published file
     if layout in ("specforge", "nvidia"):
         config |= {"architectures": ["LlamaForCausalLMEagle3"], "target_hidden_size": d.target_hidden,
-                   "eagle_config": {"eagle_aux_hidden_state_layer_ids": [i - 1 for i in d.aux], "use_aux_hidden_state": True}}
+                   "eagle_config": {"eagle_aux_hidden_state_layer_ids": [i - 1 for i in d.aux],
+                                    "use_aux_hidden_state": True}}
     if layout == "specforge":
         config |= {"fc_norm": d.fc_norm, "norm_output": d.norm_output}
     if layout == "nvidia":
@@ -421,7 +426,8 @@ def save_torch(path, tensors):
 
 GGUF_NAMES = {"input_layernorm": "attn_norm", "hidden_norm": "attn_norm_2", "self_attn.q_proj": "attn_q",
               "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-              "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
+              "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+              "post_attention_layernorm": "ffn_norm",
               "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
 
 
@@ -430,7 +436,8 @@ def gguf_name(name):
         _, layer, *middle, end = name.split(".")
         return f"blk.{layer}.{GGUF_NAMES['.'.join(middle)]}.{end}"
     stem, end = name.rsplit(".", 1)
-    stem = {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output", "input_norm": "enc.output_norm"}.get(stem, stem)
+    stem = {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output",
+            "input_norm": "enc.output_norm"}.get(stem, stem)
     return f"{stem}.{end}"
 
 
@@ -481,8 +488,8 @@ def draft_for(size, layout):
     c = SIZES[size]
     tiny = size == "tiny"
     d = Draft(c.hidden, c.hidden, DRAFT_FFN.get(size, c.ffn), c.heads, c.kv_heads, c.head_dim, c.vocab,
-              160 if tiny else 32000, aux=(1, 2, 3) if tiny else (2, c.layers // 2, c.layers - 3), target_layers=c.layers,
-              context=2048 if not tiny else 512)
+              160 if tiny else 32000, aux=(1, 2, 3) if tiny else (2, c.layers // 2, c.layers - 3),
+              target_layers=c.layers, context=2048 if not tiny else 512)
     special = {
         "gguf": dict(signals=3), "specexit": dict(signals=3), "specforge": dict(fc_norm=True),
         "speculators": dict(layers=2, norm_before_residual=True, qk_norm=True, feed_back_normed=True, fc_norm=True,
@@ -523,7 +530,8 @@ def main():
         return
     c = SIZES[a.size]
     changes = {k: getattr(a, k) for k in ("arch", "layers", "vocab") if getattr(a, k)}
-    write_target(a.out, replace(c, **changes, **({"tied": False} if a.untied else {})), a.type, a.seed, a.split, a.template)
+    c = replace(c, **changes, **({"tied": False} if a.untied else {}))
+    write_target(a.out, c, a.type, a.seed, a.split, a.template)
 
 
 if __name__ == "__main__":
