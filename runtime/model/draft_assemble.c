@@ -261,7 +261,7 @@ static sx_status find_target_ids(assembly *a, sx_error *error)
     const uint64_t wanted = draft->draft_vocabulary ? draft->draft_vocabulary : draft->vocabulary;
     if (entry->dimension_count != 1 || !entry->supported ||
         (entry->format != SX_FORMAT_I64 && entry->format != SX_FORMAT_I32) ||
-        (wanted && entry->dimensions[0] != wanted) || entry->dimensions[0] > INT32_MAX) {
+        (wanted && entry->dimensions[0] != wanted) || entry->dimensions[0] > 1u << 24) {
         sx_lookup_problem(a->lookup, "%s must be %llu integers", entry->name, (unsigned long long)wanted);
         return SX_OK;
     }

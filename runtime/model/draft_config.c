@@ -141,8 +141,9 @@ static void read_window(config_reader *in, sx_draft_config *config)
 static void read_flags(config_reader *in, const sx_json *eagle, sx_draft_config *config)
 {
     const sx_json *outer = in->outer;
-    config->norm_before_residual = get_bool(in, outer, "norm_before_residual", false);
-    config->norm_before_fc = get_bool(in, outer, "norm_before_fc", false);
+    config->norm_before_residual =
+        get_bool(in, outer, "norm_before_residual", get_bool(in, eagle, "norm_before_residual", false));
+    config->norm_before_fc = get_bool(in, outer, "norm_before_fc", get_bool(in, eagle, "norm_before_fc", false));
     const bool fc_norm = get_bool(in, outer, "fc_norm", get_bool(in, eagle, "fc_norm", false));
     config->fc_norm = fc_norm ? SX_REQUIRED : SX_OPTIONAL;
     if (config->norm_before_fc && fc_norm) fail(in, "norm_before_fc", "excludes fc_norm");

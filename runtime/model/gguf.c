@@ -9,6 +9,8 @@
 #define CHUNK ((size_t)64 * 1024)
 #define MAX_KEY 65535 // the format's own limit
 #define MAX_TENSOR_NAME 255
+#define MAX_ENTRIES (1u << 20)           // keys, and tensors; bounds keep every product below within a 32-bit size_t
+#define MAX_ELEMENTS ((uint64_t)1 << 28) // of an array, and bytes of a string
 
 struct sx_gguf {
     sx_source source;
@@ -97,7 +99,7 @@ static sx_status read_string(reader *in, sx_arena *arena, const char *what, uint
     uint64_t length = 0;
     sx_status status = read_u64(in, &length);
     if (status != SX_OK) return status;
-    if (length > bytes_left(in) || length > limit)
+    if (length > bytes_left(in) || length > limit || length > MAX_ELEMENTS)
         return sx_fail(in->error, SX_ERROR_FORMAT, "%s: %s has an impossible length of %llu bytes", in->source->name,
                        what, (unsigned long long)length);
     char *text = sx_arena_alloc(arena, (size_t)length + 1);
@@ -127,7 +129,7 @@ static sx_status read_elements(reader *in, sx_arena *arena, sx_gguf_value *value
     char name[80];
     if (type == SX_GGUF_STRING) {
         // Every string takes at least its 8 length bytes, so the file's size bounds the table.
-        if (value->count > bytes_left(in) / 8)
+        if (value->count > bytes_left(in) / 8 || value->count > MAX_ELEMENTS)
             return sx_fail(in->error, SX_ERROR_FORMAT, "%s: key %s: %llu strings do not fit the file", in->source->name,
                            sx_gguf_printable(value->key, name), (unsigned long long)value->count);
         sx_gguf_string *strings = sx_arena_alloc(arena, (size_t)value->count * sizeof *strings);
@@ -139,7 +141,7 @@ static sx_status read_elements(reader *in, sx_arena *arena, sx_gguf_value *value
         return status;
     }
     const uint32_t width = type_width(type);
-    if (value->count > bytes_left(in) / width)
+    if (value->count > bytes_left(in) / width || value->count > MAX_ELEMENTS)
         return sx_fail(in->error, SX_ERROR_FORMAT, "%s: key %s: %llu elements do not fit the file", in->source->name,
                        sx_gguf_printable(value->key, name), (unsigned long long)value->count);
     void *data = sx_arena_alloc(arena, (size_t)value->count * width);
@@ -323,7 +325,8 @@ static sx_status read_prologue(reader *in, sx_gguf *gguf)
     if (status == SX_OK) status = read_u64(in, &gguf->value_count);
     if (status != SX_OK) return status;
     // The least a key (length, type, one byte of value) and a tensor (length, count, one dimension, type, offset) take.
-    if (gguf->value_count > source->size / 13 || gguf->tensor_count > source->size / 32)
+    if (gguf->value_count > source->size / 13 || gguf->tensor_count > source->size / 32 ||
+        gguf->value_count > MAX_ENTRIES || gguf->tensor_count > MAX_ENTRIES)
         return sx_fail(in->error, SX_ERROR_FORMAT, "%s: %llu keys and %llu tensors do not fit a file of its size",
                        source->name, (unsigned long long)gguf->value_count, (unsigned long long)gguf->tensor_count);
     return SX_OK;
