@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/models and tests/golden/drafts: tiny random models with the results that code nobody here wrote gives.
+"""Writes tests/golden/models and tests/golden/drafts: tiny random models with the results that other
+people's code gives.
 
 Targets: Hugging Face transformers' own implementation of each architecture, saved as GGUF (matrices F16, which the
 reference uses rounded the same), with
 
     NAME.json   the tokens and the sizes
-    NAME.f32    little-endian float32: the inputs of all layers and the last one's output [layers + 1, tokens, hidden], then
-                the logits [tokens, vocabulary]
+    NAME.f32    little-endian float32: the inputs of all layers and the last one's output [layers + 1, tokens, hidden],
+                then the logits [tokens, vocabulary]
 
-Drafts: a PyTorch EAGLE-3 draft written from its description, in every layout, over the auxiliary states of models/qwen3,
-with NAME.json: features, signals before their activation, fed-back states, logits and the drafted tree.
+Drafts: a PyTorch EAGLE-3 draft written from its description, in every layout, over the auxiliary states of
+models/qwen3, with NAME.json: features, signals before their activation, fed-back states, logits and the drafted tree.
 
 Needs torch, transformers 5, numpy and gguf. Usage: golden_models.py [tests/golden]
 """
@@ -30,7 +31,7 @@ TOKENS = 20
 TREE = dict(width=4, levels=4, nodes=12)  # 4 drafted levels: the first and 3 more
 
 
-# ---- Targets ----------------------------------------------------------------------------------------------------------
+# ---- Targets ----
 
 def common(c, **more):
     return dict(hidden_size=c.hidden, intermediate_size=c.ffn, num_hidden_layers=c.layers, num_attention_heads=c.heads,
@@ -96,7 +97,8 @@ def randomise(model, arch):
 
 HF_NAMES = [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output"),
             ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"), ("self_attn.v_proj", "attn_v"),
-            ("self_attn.o_proj", "attn_output"), ("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm"),
+            ("self_attn.o_proj", "attn_output"), ("self_attn.q_norm", "attn_q_norm"),
+            ("self_attn.k_norm", "attn_k_norm"),
             ("self_attn.query_layernorm", "attn_q_norm"), ("self_attn.key_layernorm", "attn_k_norm"),
             ("input_layernorm", "attn_norm"), ("pre_feedforward_layernorm", "ffn_norm"),
             ("post_feedforward_layernorm", "post_ffw_norm"), ("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"),
@@ -187,7 +189,7 @@ def make_targets(folder):
     return kept
 
 
-# ---- The EAGLE-3 draft ------------------------------------------------------------------------------------------------
+# ---- The EAGLE-3 draft ----
 
 def rms(x, weight, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
