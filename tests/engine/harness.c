@@ -101,7 +101,8 @@ static bool read_field(const char *line, const char *key, char *out, size_t size
 bool test_problem_read(const char *file, uint32_t index, test_problem *out)
 {
     char path[1024], line[2048];
-    snprintf(path, sizeof path, "%s/%s", SX_DEMO_FOLDER, file);
+    const char *folder = getenv("SX_DEMO_FOLDER"); // where only the build folder was copied to a machine
+    snprintf(path, sizeof path, "%s/%s", folder ? folder : SX_DEMO_FOLDER, file);
     FILE *stream = fopen(path, "r");
     if (!stream) {
         fprintf(stderr, "cannot open %s\n", path);
