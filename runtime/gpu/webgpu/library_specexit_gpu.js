@@ -3,8 +3,8 @@
 // Whoever creates the module hands in
 //   Module.sxGpuDevice      the GPUDevice, its limits and features requested from the adapter;
 //   Module.sxGpuKernels     the array `kernels` of kernels.gen.mjs;
-//   Module.sxGpuOnProgress  optional: called when a submit, a read or a pipeline has finished. A worker polls the engine
-//                           then, and needs no timer.
+//   Module.sxGpuOnProgress  optional: called when a submit, a read or a pipeline has finished. A worker polls the
+//                           engine then, and needs no timer.
 // One device at a time; after a loss, close, set a new sxGpuDevice and open again.
 //
 // Results of calls: 0 done, 1 pending, 2 device lost, 3 out of memory, 4 failed; sxgpu_message has the text.
@@ -142,7 +142,8 @@ const LibrarySpecExitGpu = {
                 }
                 let promise = this.pending.get(kernel);
                 if (!promise) {
-                    promise = this.device.createComputePipelineAsync(this.pipelineDescriptor(kernel)).then((pipeline) => {
+                    const created = this.device.createComputePipelineAsync(this.pipelineDescriptor(kernel));
+                    promise = created.then((pipeline) => {
                         this.pipelines[kernel] ??= pipeline;
                         this.pending.delete(kernel);
                     });
@@ -176,8 +177,8 @@ const LibrarySpecExitGpu = {
             const offsets = [];
             let at = 0;
             while (at < values.length) {
-                const [kind, kernel, parameterOffset, x, y, z, source, sourceOffset, destination, destinationOffset, size,
-                    count] = values.subarray(at, at + 12);
+                const [kind, kernel, parameterOffset, x, y, z, source, sourceOffset, destination, destinationOffset,
+                    size, count] = values.subarray(at, at + 12);
                 at += 12;
                 if (kind === 2) {
                     tape.commands.push({ kind, source: this.buffers[source], sourceOffset,
