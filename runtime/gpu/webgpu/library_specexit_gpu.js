@@ -291,15 +291,23 @@ const LibrarySpecExitGpu = {
                 slot.state = "mapped";
                 this.finish(serial);
             }, (error) => {
-                slot.state = "failed"; // a lost device says so itself
+                slot.state = "failed";
                 this.message = String(error.message ?? error);
-                this.progress();
+                // AbortError: the device is going, and says so itself. Anything else ends the ticket here.
+                if (error.name === "AbortError") this.progress();
+                else this.finish(serial);
             });
         },
 
         takeReadback: function (slot, pointer, size) {
             if (slot.state === "mapping") return this.PENDING;
-            if (slot.state !== "mapped") return this.FAILED;
+            if (slot.state !== "mapped") {
+                slot.state = "free";
+                const { message } = this;
+                const state = this.state();
+                if (state === this.OK) this.message = message;
+                return state === this.OK ? this.FAILED : state;
+            }
             const range = slot.buffer.getMappedRange(0, slot.clock + this.TIMESTAMP_BYTES);
             HEAPU8.set(new Uint8Array(range, 0, size), pointer);
             if (slot.timed) {
