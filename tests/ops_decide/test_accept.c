@@ -112,6 +112,17 @@ static void random_signals(harness *h, reply *r)
     if (chance(h, 5)) memcpy(&r->signals[below(h, SX_MAX_ROWS * 4)], &odd[below(h, 4)], 4);
 }
 
+// What follows `token` in one of the markers, now and then; else a random token.
+static uint32_t token_after(harness *h, const SxSettings *s, uint32_t token)
+{
+    for (uint32_t i = 0; i + 1 < SX_MAX_MARKER && chance(h, 70); i++) {
+        if (i + 1 < s->close_count && s->close[i] == token) return s->close[i + 1];
+        if (i + 1 < s->open_count && s->open[i] == token) return s->open[i + 1];
+    }
+    if (chance(h, 5)) return s->close[0];
+    return chance(h, 5) ? s->open[0] : random_token(h);
+}
+
 // A tree in which children often hold what is sampled; forced tokens are drafted as a chain, mostly.
 static void random_batch(harness *h, reply *r, uint32_t rows)
 {
@@ -125,18 +136,20 @@ static void random_batch(harness *h, reply *r, uint32_t rows)
         uint32_t parent = chance(h, 60) ? row - 1 : below(h, row + 1);
         if (parent >= row) parent = row - 1;
         batch->parent[row] = row && row < batch->count ? parent : SX_NONE;
-        batch->token[row] = row == 0 ? r->state.now.root : random_token(h);
+        const uint32_t above = batch->parent[row];
+        batch->token[row] = row == 0             ? r->state.now.root
+                            : row < batch->count ? token_after(h, s, batch->token[above])
+                                                 : random_token(h);
         if (row == 1 && s->close_count && chance(h, 60)) batch->token[row] = s->close[0];
         batch->position[row] = r->state.now.length;
         if (row && forced > row && chance(h, 90)) {
             batch->parent[row] = row - 1;
             batch->token[row] = s->exit_tokens[s->exit_count - forced + row];
         }
-        r->samples[row] = (SxSample){.token = random_token(h),
+        r->samples[row] = (SxSample){.token = token_after(h, s, batch->token[row]),
                                      .logprob = harness_uniform(h, -5.0f, 0.0f),
                                      .margin = harness_uniform(h, -6.0f, 0.0f),
                                      .entropy = harness_uniform(h, 0.0f, 3.0f)};
-        if (chance(h, 4)) r->samples[row].token = s->close[below(h, 3)];
     }
     for (uint32_t row = 1; row < batch->count; row++) {
         batch->position[row] = batch->position[batch->parent[row]] + 1;
