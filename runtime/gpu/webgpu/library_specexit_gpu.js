@@ -9,7 +9,8 @@
 //
 // Results of calls: 0 done, 1 pending, 2 device lost, 3 out of memory, 4 failed; sxgpu_message has the text.
 const LibrarySpecExitGpu = {
-    // Emscripten 3.1.6 prints functions of an object as values, so the short form of methods would break.
+    // For Emscripten 3.1.6: it prints functions of an object as values, so the short form of methods would break; its
+    // optimiser does not know `?.` and `??`, and drops declarations that take objects apart.
     $SXGPU: {
         OK: 0, PENDING: 1, LOST: 2, MEMORY: 3, FAILED: 4,
         SLOTS: 3, PARAMETER_SLOT: 256, TIMESTAMP_BYTES: 16,
@@ -36,7 +37,7 @@ const LibrarySpecExitGpu = {
             this.warming = { total: 0, done: 0, failed: null };
             this.hasTimestamps = device.features.has("timestamp-query");
             this.onError = (event) => this.noteError(event.error);
-            device.addEventListener?.("uncapturederror", this.onError);
+            device.addEventListener("uncapturederror", this.onError);
             device.lost.then((info) => {
                 if (this.device !== device) return;
                 this.lost = info.message || String(info.reason || "unknown reason");
@@ -45,12 +46,16 @@ const LibrarySpecExitGpu = {
         },
 
         close: function () {
-            this.device.removeEventListener?.("uncapturederror", this.onError);
-            for (const slot of this.slots) slot.buffer?.destroy();
-            this.reading?.staging.destroy();
-            for (const tape of this.tapes.values()) tape.parameters?.destroy();
-            for (const buffer of this.buffers) buffer?.destroy();
+            this.device.removeEventListener("uncapturederror", this.onError);
+            for (const slot of this.slots) this.drop(slot.buffer);
+            if (this.reading) this.reading.staging.destroy();
+            for (const tape of this.tapes.values()) this.drop(tape.parameters);
+            for (const buffer of this.buffers) this.drop(buffer);
             this.device = null;
+        },
+
+        drop: function (buffer) {
+            if (buffer) buffer.destroy();
         },
 
         noteError: function (error) {
@@ -63,7 +68,8 @@ const LibrarySpecExitGpu = {
         },
 
         progress: function () {
-            Module["sxGpuOnProgress"]?.();
+            const callback = Module["sxGpuOnProgress"];
+            if (callback) callback();
         },
 
         // What every call answers first.
@@ -81,7 +87,7 @@ const LibrarySpecExitGpu = {
         },
 
         fail: function (error) {
-            this.message = String(error.message ?? error);
+            this.message = String(error.message || error);
             return this.FAILED;
         },
 
@@ -92,12 +98,12 @@ const LibrarySpecExitGpu = {
         // Copies terminated UTF-8; a character is never cut.
         putText: function (text, pointer, capacity) {
             const bytes = HEAPU8.subarray(pointer, pointer + capacity - 1);
-            const { written } = new TextEncoder().encodeInto(text, bytes);
+            const written = new TextEncoder().encodeInto(text, bytes).written;
             HEAPU8[pointer + written] = 0;
         },
 
         addBuffer: function (buffer) {
-            const handle = this.freeHandles.pop() ?? this.buffers.length;
+            const handle = this.freeHandles.length ? this.freeHandles.pop() : this.buffers.length;
             this.buffers[handle] = buffer;
             return handle;
         },
@@ -105,7 +111,8 @@ const LibrarySpecExitGpu = {
         // ---- Pipelines ----------------------------------------------------------------------------------------------
 
         layout: function (kernel) {
-            const { bindings, written } = this.kernelShapes[kernel];
+            const bindings = this.kernelShapes[kernel].bindings;
+            const written = this.kernelShapes[kernel].written;
             const key = bindings * 256 + written;
             let layout = this.layouts.get(key);
             if (!layout) {
@@ -144,14 +151,14 @@ const LibrarySpecExitGpu = {
                 if (!promise) {
                     const created = this.device.createComputePipelineAsync(this.pipelineDescriptor(kernel));
                     promise = created.then((pipeline) => {
-                        this.pipelines[kernel] ??= pipeline;
+                        this.pipelines[kernel] = this.pipelines[kernel] || pipeline;
                         this.pending.delete(kernel);
                     });
                     this.pending.set(kernel, promise);
                 }
                 promise.then(finish, (error) => {
                     this.pending.delete(kernel);
-                    warming.failed = warming.failed ?? error;
+                    warming.failed = warming.failed || error;
                     finish();
                 });
             }
@@ -159,13 +166,17 @@ const LibrarySpecExitGpu = {
 
         pipeline: function (kernel) {
             // Not warmed: made at once. The first submit that uses it waits for it then.
-            this.pipelines[kernel] ??= this.device.createComputePipeline(this.pipelineDescriptor(kernel));
+            if (!this.pipelines[kernel]) {
+                this.pipelines[kernel] = this.device.createComputePipeline(this.pipelineDescriptor(kernel));
+            }
             return this.pipelines[kernel];
         },
 
         // ---- Tapes --------------------------------------------------------------------------------------------------
 
-        // `values`: see encode() in webgpu.c. Bind groups that are the same are made once.
+        // `values`: kind, kernel, offset of the parameters, x, y, z, source, its offset, destination, its offset, size,
+        // number of bindings; then handle, offset and size of each binding (encode() in webgpu.c).
+        // Bind groups that are the same are made once.
         buildTape: function (values, parameters) {
             const tape = { commands: [], parameters: null, dispatches: 0, offsets: new Uint32Array(0) };
             if (parameters.length > 0) {
@@ -177,26 +188,29 @@ const LibrarySpecExitGpu = {
             const offsets = [];
             let at = 0;
             while (at < values.length) {
-                const [kind, kernel, parameterOffset, x, y, z, source, sourceOffset, destination, destinationOffset,
-                    size, count] = values.subarray(at, at + 12);
+                const head = values.subarray(at, at + 12);
+                const kind = head[0];
+                const kernel = head[1];
+                const sourceOffset = head[7];
+                const count = head[11];
                 at += 12;
                 if (kind === 2) {
-                    tape.commands.push({ kind, source: this.buffers[source], sourceOffset,
-                        destination: this.buffers[destination], destinationOffset, size });
+                    tape.commands.push({ kind, source: this.buffers[head[6]], sourceOffset,
+                        destination: this.buffers[head[8]], destinationOffset: head[9], size: head[10] });
                     continue;
                 }
                 const bindings = values.subarray(at, at + 3 * count);
                 at += 3 * count;
-                const { bindings: declared, written } = this.kernelShapes[kernel];
-                const key = declared * 256 + written + ":" + bindings.join();
+                const shape = this.kernelShapes[kernel];
+                const key = shape.bindings * 256 + shape.written + ":" + bindings.join();
                 let group = groups.get(key);
                 if (!group) {
                     group = this.bindGroup(kernel, tape.parameters, bindings);
                     groups.set(key, group);
                 }
-                tape.commands.push({ kind, pipeline: this.pipeline(kernel), group, x, y, z,
-                    source: kind === 1 ? this.buffers[source] : null, sourceOffset });
-                offsets.push(parameterOffset);
+                tape.commands.push({ kind, pipeline: this.pipeline(kernel), group, x: head[3], y: head[4], z: head[5],
+                    source: kind === 1 ? this.buffers[head[6]] : null, sourceOffset });
+                offsets.push(head[2]);
             }
             tape.offsets = Uint32Array.from(offsets);
             tape.dispatches = offsets.length;
@@ -220,7 +234,7 @@ const LibrarySpecExitGpu = {
             let dispatch = 0;
             for (const command of tape.commands) {
                 if (command.kind === 2) {
-                    pass?.end();
+                    if (pass) pass.end();
                     pass = null;
                     encoder.copyBufferToBuffer(command.source, command.sourceOffset, command.destination,
                         command.destinationOffset, command.size);
@@ -241,7 +255,7 @@ const LibrarySpecExitGpu = {
                     pass.dispatchWorkgroupsIndirect(command.source, command.sourceOffset);
                 }
             }
-            pass?.end();
+            if (pass) pass.end();
         },
 
         // ---- Submits ------------------------------------------------------------------------------------------------
@@ -255,7 +269,7 @@ const LibrarySpecExitGpu = {
         prepareSlot: function (slot, size) {
             const needed = Math.ceil(size / 8) * 8 + this.TIMESTAMP_BYTES;
             if (slot.size >= needed) return;
-            slot.buffer?.destroy();
+            this.drop(slot.buffer);
             slot.size = Math.max(4096, 2 ** Math.ceil(Math.log2(needed)));
             slot.buffer = this.device.createBuffer({ size: slot.size, usage: 0x01 | 0x08, label: "readback" });
             if (this.hasTimestamps && !slot.queries) {
@@ -265,7 +279,7 @@ const LibrarySpecExitGpu = {
         },
 
         submit: function (tape, slotIndex, source, offset, size, serial) {
-            const { queue } = this.device;
+            const queue = this.device.queue;
             const encoder = this.device.createCommandEncoder();
             if (slotIndex < 0) {
                 this.encodeTape(encoder, tape, null);
@@ -292,7 +306,7 @@ const LibrarySpecExitGpu = {
                 this.finish(serial);
             }, (error) => {
                 slot.state = "failed";
-                this.message = String(error.message ?? error);
+                this.message = String(error.message || error);
                 // AbortError: the device is going, and says so itself. Anything else ends the ticket here.
                 if (error.name === "AbortError") this.progress();
                 else this.finish(serial);
@@ -303,7 +317,7 @@ const LibrarySpecExitGpu = {
             if (slot.state === "mapping") return this.PENDING;
             if (slot.state !== "mapped") {
                 slot.state = "free";
-                const { message } = this;
+                const message = this.message;
                 const state = this.state();
                 if (state === this.OK) this.message = message;
                 return state === this.OK ? this.FAILED : state;
@@ -311,8 +325,8 @@ const LibrarySpecExitGpu = {
             const range = slot.buffer.getMappedRange(0, slot.clock + this.TIMESTAMP_BYTES);
             HEAPU8.set(new Uint8Array(range, 0, size), pointer);
             if (slot.timed) {
-                const [begin, end] = new BigUint64Array(range, slot.clock, 2);
-                this.seconds.set(slot.serial, Number(end - begin) * 1e-9);
+                const clock = new BigUint64Array(range, slot.clock, 2);
+                this.seconds.set(slot.serial, Number(clock[1] - clock[0]) * 1e-9);
                 this.seconds.delete(slot.serial - 64);
             }
             slot.buffer.unmap();
@@ -332,7 +346,7 @@ const LibrarySpecExitGpu = {
                 reading.staging.destroy();
                 return mapped ? this.OK : this.FAILED;
             }
-            reading?.staging.destroy(); // given up: asked for something else
+            if (reading) reading.staging.destroy(); // given up: asked for something else
             const staging = this.device.createBuffer({ size, usage: 0x01 | 0x08, label: "read" });
             const next = { source, offset, size, staging, state: "mapping" };
             const encoder = this.device.createCommandEncoder();
@@ -343,7 +357,7 @@ const LibrarySpecExitGpu = {
                 this.progress();
             }, (error) => {
                 next.state = "failed";
-                this.message = String(error.message ?? error);
+                this.message = String(error.message || error);
                 this.progress();
             });
             this.reading = next;
@@ -365,12 +379,13 @@ const LibrarySpecExitGpu = {
         }
         SXGPU.open(Array.from({ length: kernelCount }, (_, i) => ({
             bindings: HEAPU32[(shapes >> 2) + 2 * i], written: HEAPU32[(shapes >> 2) + 2 * i + 1] })));
-        const info = device.adapterInfo ?? Module["sxGpuAdapterInfo"] ?? {};
+        const info = device.adapterInfo || Module["sxGpuAdapterInfo"] || {};
         const has = (feature) => device.features.has(feature);
-        const language = globalThis.navigator?.gpu?.wgslLanguageFeatures;
+        const gpu = globalThis.navigator && globalThis.navigator.gpu;
+        const language = gpu && gpu.wgslLanguageFeatures;
         const lanes = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 1;
         const features = (has("subgroups") ? 1 | 2 : 0) | (has("shader-f16") ? 4 : 0) |
-            (language?.has("packed_4x8_integer_dot_product") ? 8 : 0) | (SXGPU.hasTimestamps ? 32 : 0);
+            (language && language.has("packed_4x8_integer_dot_product") ? 8 : 0) | (SXGPU.hasTimestamps ? 32 : 0);
         HEAPF64.set([features, lanes || 1, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize,
             info.isFallbackAdapter || /swiftshader|llvmpipe|warp/i.test([info.device, info.description,
                 info.architecture].join(" ")) ? 1 : 0], numbers >> 3);
@@ -433,7 +448,7 @@ const LibrarySpecExitGpu = {
     },
     sxgpu_warm_poll__deps: ["$SXGPU"],
     sxgpu_warm_poll: function (done) {
-        const { warming } = SXGPU;
+        const warming = SXGPU.warming;
         HEAPU32[done >> 2] = warming.done;
         const state = SXGPU.state();
         if (state !== SXGPU.OK) return state;
@@ -454,7 +469,7 @@ const LibrarySpecExitGpu = {
     },
     sxgpu_tape_destroy__deps: ["$SXGPU"],
     sxgpu_tape_destroy: function (handle) {
-        SXGPU.tapes.get(handle).parameters?.destroy();
+        SXGPU.drop(SXGPU.tapes.get(handle).parameters);
         SXGPU.tapes.delete(handle);
     },
     sxgpu_submit__deps: ["$SXGPU"],
@@ -485,7 +500,7 @@ const LibrarySpecExitGpu = {
     },
     sxgpu_seconds__deps: ["$SXGPU"],
     sxgpu_seconds: function (serial) {
-        return SXGPU.seconds.get(serial) ?? -1;
+        return SXGPU.seconds.has(serial) ? SXGPU.seconds.get(serial) : -1;
     },
 };
 
