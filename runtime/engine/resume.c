@@ -34,17 +34,25 @@ static void go_on(sx_session *session, uint32_t wanted)
     sx_session_prefill_from(session, sx_draft_is_eagle(session->drafting.kind) ? length - 1 : length, length);
 }
 
+// Whether what the target wanted to say at the exit would end the thinking at once.
+static bool wanted_to_close(const sx_session *session)
+{
+    const uint32_t wanted = session->restored.exit.root;
+    return session->exit_reason == SX_REASON_NATURAL || wanted == session->settings.close[0] ||
+           wanted >= session->settings.vocabulary || (session->engine->token_flags[wanted] & SX_TOKEN_END);
+}
+
 sx_status sx_resume_restore(sx_session *session, sx_error *error)
 {
     const SxThought *exit = &session->restored.exit;
     if (exit->length < session->prompt_count || exit->length >= session->context)
         return sx_fail(error, SX_ERROR_CONTEXT, "keep thinking: the context of %u tokens has no room left",
                        session->context);
-    if (session->exit_reason != SX_REASON_NATURAL) {
+    if (!wanted_to_close(session)) {
         go_on(session, exit->root);
         return SX_OK;
     }
-    // The model closed by itself: ask it again, with the close marker forbidden at this place.
+    // Ask it again, with the close marker forbidden at this place.
     session->settings.suppress_close_position = exit->length;
     sx_status status = sx_gpu_write(session->engine->gpu, session->buffers.settings, 0, &session->settings,
                                     sizeof session->settings, error);

@@ -82,7 +82,8 @@ static sx_status take_oldest(sx_session *session, void *destination, uint64_t si
 
 sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error)
 {
-    SxBatch batch = {.count = count, .base = SX_DIRECT};
+    // Counted tokens are not counted again for penalties when a row is sampled.
+    SxBatch batch = {.count = count, .base = SX_DIRECT, .root_is_prompt = 1};
     for (uint32_t i = 0; i < SX_MAX_ROWS; i++) {
         const bool valid = i < count;
         batch.token[i] = valid ? session->tokens[first + i] : 0;
