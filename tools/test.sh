@@ -72,7 +72,7 @@ PYTHON
     passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
-install_for_build ccache git clang-format universal-ctags libcmocka-dev libutf8proc-dev libedit2? libsdl2-dev \
+install_for_build ccache git clang-format universal-ctags libcmocka-dev libcjson-dev libutf8proc-dev libedit2? libsdl2-dev \
     libsdl2-ttf-dev libfontconfig-dev libmd4c-dev xvfb xdotool fonts-noto-core fonts-inter? \
     vulkan-validationlayers chromium? emcc:emscripten? node:nodejs npm:npm node-acorn?
 mkdir -p build
