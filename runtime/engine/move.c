@@ -54,6 +54,11 @@ sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *erro
     sx_session_buffers buffers;
     status = sx_session_buffers_create(engine, engine->context, &buffers, error);
     if (status != SX_OK) return status;
+    status = sx_stream_rebind(&session->stream, engine, error);
+    if (status != SX_OK) {
+        sx_session_buffers_destroy(engine->gpu, &buffers);
+        return status;
+    }
     sx_gpu *old = session->engine->gpu;
     for (uint32_t i = 0; i < session->in_flight; i++)
         sx_gpu_wait(old, session->ticket[i], 10000, NULL);
@@ -64,7 +69,6 @@ sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *erro
     session->engine->session_count--;
     engine->session_count++;
     session->engine = engine;
-    session->stream.engine = engine;
     if (session->context > engine->context) session->context = engine->context;
     session->length = session->draft_length = 0;
     session->counts_dirty = true;

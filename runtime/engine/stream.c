@@ -216,6 +216,17 @@ static void free_stops(sx_stream *stream)
     stream->stop_count = 0;
 }
 
+sx_status sx_stream_rebind(sx_stream *stream, const sx_engine *engine, sx_error *error)
+{
+    sx_detokenizer *detokenizer = NULL;
+    const sx_status status = sx_detokenizer_create(engine->tokenizer, 0, &detokenizer);
+    if (status != SX_OK) return sx_fail(error, status, "out of memory for the reply");
+    sx_detokenizer_free(stream->detokenizer);
+    stream->detokenizer = detokenizer;
+    stream->engine = engine;
+    return SX_OK;
+}
+
 void sx_stream_restart(sx_stream *stream, bool thinking_open)
 {
     size_t ignored;
@@ -236,10 +247,9 @@ sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_g
     if (desc->stop_count > SX_MAX_STOPS)
         return sx_fail(error, SX_ERROR_ARGUMENT, "stop strings: %u given, at most %d are possible", desc->stop_count,
                        SX_MAX_STOPS);
-    stream->engine = engine;
     if (!stream->detokenizer) {
-        const sx_status status = sx_detokenizer_create(engine->tokenizer, 0, &stream->detokenizer);
-        if (status != SX_OK) return sx_fail(error, status, "out of memory for the reply");
+        const sx_status status = sx_stream_rebind(stream, engine, error);
+        if (status != SX_OK) return status;
     }
     free_stops(stream);
     for (uint32_t i = 0; i < desc->stop_count; i++) {

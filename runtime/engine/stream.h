@@ -34,6 +34,8 @@ typedef struct sx_stream {
 // Starts a reply. Stop strings are copied.
 sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_generate_desc *desc, bool thinking_open,
                           sx_error *error);
+// Takes another engine's tokenizer, as after a move. On failure the stream is as it was.
+sx_status sx_stream_rebind(sx_stream *stream, const sx_engine *engine, sx_error *error);
 // The same reply from its first token: what a begin does beside the stop strings.
 void sx_stream_restart(sx_stream *stream, bool thinking_open);
 // Goes back into the thinking, as keep-thinking does.
