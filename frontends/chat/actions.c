@@ -1,0 +1,354 @@
+#include "app.h"
+#include "export.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t wall_clock(void)
+{
+    return (int64_t)time(NULL);
+}
+
+void app_say(chat_app *app, const char *notice)
+{
+    chat_text_set(&app->state.notice, notice, strlen(notice));
+    app->redraw = true;
+}
+
+void app_scroll_to_end(chat_app *app)
+{
+    app->follow = true;
+    app->redraw = true;
+}
+
+void app_clear_selection(chat_app *app)
+{
+    app->has_selection = app->selecting = false;
+}
+
+void app_save(chat_app *app, bool now)
+{
+    double clock = app_clock();
+    if (!now && clock - app->saved_at < 0.1) return;
+    app->saved_at = clock;
+    chat_text problem = {0};
+    bool good = chat_store_save(app->store, app->state.current, &problem);
+    if (good && app->state.streaming && app->state.streaming != app->state.current)
+        good = chat_store_save(app->store, app->state.streaming, &problem);
+    if (!good && !app->state.notice.length) app_say(app, chat_text_string(&problem));
+    chat_text_free(&problem);
+}
+
+static void reply_to(chat_app *app, uint32_t message)
+{
+    chat_begin_reply(&app->state, message, app_clock());
+    link_begin(&app->link, &app->state);
+    app_clear_selection(app);
+    app_scroll_to_end(app);
+    app_save(app, true);
+}
+
+static bool can_reply(chat_app *app)
+{
+    if (app->state.streaming) {
+        app_say(app, "A reply is being written; stop it first (Esc).");
+        return false;
+    }
+    if (app->link.phase == LINK_LOADING) {
+        app_say(app, "The model is still loading.");
+        return false;
+    }
+    return true;
+}
+
+void app_ask(chat_app *app, const char *question)
+{
+    if (!can_reply(app)) return;
+    chat_conversation *conversation = app->state.current;
+    int32_t parent = app->editing >= 0 ? conversation->messages[app->editing].parent : chat_path_last(conversation);
+    app->editing = -1;
+    // A conversation that ends with the user's words (the model could not be asked) goes on below them.
+    uint32_t message = chat_say(&app->state, parent, question, wall_clock());
+    reply_to(app, message);
+}
+
+void app_send(chat_app *app)
+{
+    chat_input *composer = &app->fields[FIELD_COMPOSER];
+    if (input_is_empty(composer) || !can_reply(app)) return;
+    char *text = chat_copy(chat_text_string(&composer->text));
+    input_remember(composer, text);
+    input_set(composer, "");
+    app_ask(app, text);
+    free(text);
+}
+
+void app_new(chat_app *app)
+{
+    app_save(app, true);
+    chat_new_conversation(&app->state, wall_clock());
+    app_cancel_edit(app);
+    app_clear_selection(app);
+    app->field = FIELD_COMPOSER;
+    app->drawer = false;
+    app_scroll_to_end(app);
+}
+
+void app_select(chat_app *app, chat_conversation *conversation)
+{
+    if (conversation == app->state.current) return;
+    app_save(app, true);
+    app_cancel_edit(app);
+    app_end_rename(app, true);
+    chat_store_load(app->store, conversation);
+    chat_select_conversation(&app->state, conversation);
+    app_clear_selection(app);
+    app->drawer = false;
+    app->field = FIELD_COMPOSER;
+    app_scroll_to_end(app);
+}
+
+void app_next_conversation(chat_app *app, int direction)
+{
+    const chat_state *state = &app->state;
+    int64_t at = 0;
+    while (at < state->count && state->conversations[at] != state->current)
+        at++;
+    for (at += direction; at >= 0 && at < state->count; at += direction) {
+        if (!state->conversations[at]->matches) continue;
+        app_select(app, state->conversations[at]);
+        return;
+    }
+}
+
+void app_delete(chat_app *app)
+{
+    chat_conversation *conversation = app->state.current;
+    if (app->state.streaming == conversation) {
+        app_say(app, "A reply is being written here; stop it first (Esc).");
+        return;
+    }
+    app_cancel_edit(app);
+    app_end_rename(app, false);
+    chat_store_delete(app->store, conversation);
+    link_forget(&app->link, conversation);
+    view_forget(app);
+    chat_delete_conversation(&app->state, conversation, wall_clock());
+    chat_store_load(app->store, app->state.current);
+    app_scroll_to_end(app);
+}
+
+void app_begin_rename(chat_app *app, chat_conversation *conversation)
+{
+    app->renaming = conversation;
+    input_set(&app->fields[FIELD_RENAME], conversation->title);
+    input_select_all(&app->fields[FIELD_RENAME]);
+    app->field = FIELD_RENAME;
+}
+
+void app_end_rename(chat_app *app, bool keep)
+{
+    if (!app->renaming) return;
+    if (keep) {
+        chat_text problem = {0};
+        chat_rename_conversation(app->renaming, chat_text_string(&app->fields[FIELD_RENAME].text));
+        if (!chat_store_save(app->store, app->renaming, &problem)) app_say(app, chat_text_string(&problem));
+        chat_text_free(&problem);
+    }
+    app->renaming = NULL;
+    app->field = FIELD_COMPOSER;
+}
+
+void app_regenerate(chat_app *app)
+{
+    int32_t parent = chat_regenerate_parent(app->state.current);
+    if (parent >= 0 && can_reply(app)) reply_to(app, (uint32_t)parent);
+}
+
+void app_edit(chat_app *app, uint32_t message)
+{
+    app->editing = (int32_t)message;
+    input_set(&app->fields[FIELD_COMPOSER], chat_text_string(&app->state.current->messages[message].content));
+    app->field = FIELD_COMPOSER;
+}
+
+void app_cancel_edit(chat_app *app)
+{
+    if (app->editing < 0) return;
+    app->editing = -1;
+    input_set(&app->fields[FIELD_COMPOSER], "");
+}
+
+void app_answer_now(chat_app *app)
+{
+    if (app->state.streaming) link_answer_now(&app->link);
+}
+
+void app_stop(chat_app *app)
+{
+    if (app->state.streaming) link_stop(&app->link);
+}
+
+void app_think_longer(chat_app *app)
+{
+    link_keep_thinking(&app->link, &app->state, app_clock());
+    app_scroll_to_end(app);
+}
+
+void app_escape(chat_app *app)
+{
+    if (app->overlay) {
+        app->overlay = OVERLAY_NONE;
+        app->field = FIELD_COMPOSER;
+    } else if (app->renaming) {
+        app_end_rename(app, false);
+    } else if (app->drawer) {
+        app->drawer = false;
+    } else if (app->field == FIELD_SEARCH) {
+        input_set(&app->fields[FIELD_SEARCH], "");
+        app_search(app);
+        app->field = FIELD_COMPOSER;
+    } else if (app->editing >= 0) {
+        app_cancel_edit(app);
+    } else if (app->state.streaming) {
+        const chat_message *reply = &app->state.streaming->messages[app->state.reply];
+        if (chat_is_thinking(reply) && reply->thinking.length) {
+            app_answer_now(app);
+        } else {
+            app_stop(app);
+        }
+    } else if (app->has_selection) {
+        app_clear_selection(app);
+    } else {
+        chat_text_clear(&app->state.notice);
+    }
+    app->redraw = true;
+}
+
+void app_toggle_thinking(chat_app *app)
+{
+    chat_conversation *conversation = app->state.current;
+    int32_t last = chat_path_last(conversation);
+    if (last < 0 || conversation->messages[last].role != SX_ROLE_ASSISTANT) return;
+    conversation->messages[last].unfolded = !conversation->messages[last].unfolded;
+    conversation->messages[last].version++;
+}
+
+// ---- Copying and files ---------------------------------------------------------------------------------------------
+
+void app_copy_text(const char *text, size_t length)
+{
+    chat_text copy = {0};
+    chat_text_append(&copy, text, length);
+    SDL_SetClipboardText(copy.data);
+    chat_text_free(&copy);
+}
+
+void app_copy(chat_app *app)
+{
+    chat_input *input = &app->fields[app->field];
+    size_t start, end;
+    input_selection(input, &start, &end);
+    if (start < end) {
+        app_copy_text(input->text.data + start, end - start);
+    } else if (app->has_selection) {
+        chat_text text = {0};
+        view_selection_text(app, &text);
+        app_copy_text(chat_text_string(&text), text.length);
+        chat_text_free(&text);
+    }
+}
+
+void app_copy_message(chat_app *app, uint32_t message)
+{
+    const chat_text *content = &app->state.current->messages[message].content;
+    app_copy_text(chat_text_string(content), content->length);
+    app->copied = message + 1;
+    app->copied_until = app_clock() + 1.5;
+}
+
+void app_export(chat_app *app, bool json)
+{
+    chat_conversation *conversation = app->state.current;
+    chat_text out = {0}, path = {0}, notice = {0};
+    chat_text_printf(&path, "%s/", app->home ? app->home : ".");
+    export_name(conversation, json ? "json" : "md", &path);
+    if (json) {
+        export_json(conversation, app->link.info.model_name, &out);
+    } else {
+        export_markdown(conversation, &out);
+    }
+    sx_error error = {0};
+    if (sx_file_write_atomic(path.data, out.data, out.length, &error) == SX_OK) {
+        chat_text_printf(&notice, "Exported to %s", path.data);
+    } else {
+        chat_text_add(&notice, error.message);
+    }
+    app_say(app, notice.data);
+    chat_text_free(&out);
+    chat_text_free(&path);
+    chat_text_free(&notice);
+}
+
+void app_open_model(chat_app *app, const char *path)
+{
+    if (app->state.streaming) chat_fail_reply(&app->state, "Stopped: another model was opened.");
+    app_save(app, true);
+    bool draft = path[0] && (chat_contains(path, "draft") || chat_contains(path, "eagle")) && app->link.target;
+    snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", draft ? app->link.target : path);
+    if (draft) { // a draft dropped onto the window joins the model that is open
+        char *target = chat_copy(app->link.target);
+        link_open(&app->link, target, path, app->state.settings.device);
+        free(target);
+    } else {
+        link_open(&app->link, path, NULL, app->state.settings.device);
+    }
+    app->overlay = OVERLAY_NONE;
+    app->field = FIELD_COMPOSER;
+    app->redraw = true;
+}
+
+void app_open_overlay(chat_app *app, app_overlay overlay)
+{
+    app->overlay = app->overlay == overlay ? OVERLAY_NONE : overlay;
+    app->draw.focus = -1;
+    app->panel_scroll = 0;
+    app->drawer = false;
+    app->field = app->overlay == OVERLAY_MODELS ? FIELD_MODEL : FIELD_COMPOSER;
+    if (app->overlay == OVERLAY_MODELS) models_find(&app->models, app->home);
+    if (app->overlay == OVERLAY_SETTINGS && app->device_count == 0) {
+        uint32_t count = 0;
+        if (sx_list_devices(app->devices, 8, &count, NULL) == SX_OK) app->device_count = count < 8 ? count : 8;
+    }
+    app->redraw = true;
+}
+
+void app_zoom(chat_app *app, int direction)
+{
+    float *zoom = &app->state.settings.zoom;
+    *zoom = direction == 0 ? 1 : *zoom + 0.1f * (float)direction;
+    chat_settings_clamp(&app->state.settings);
+    app->redraw = true;
+}
+
+void app_apply_theme(chat_app *app)
+{
+    chat_theme_choice choice = app->state.settings.theme;
+    bool dark = choice == CHAT_THEME_DARK || (choice == CHAT_THEME_SYSTEM && app->dark_system);
+    app->draw.theme = dark ? &chat_theme_dark : &chat_theme_light;
+    app->redraw = true;
+}
+
+void app_cycle_theme(chat_app *app)
+{
+    app->state.settings.theme = app->draw.theme->dark ? CHAT_THEME_LIGHT : CHAT_THEME_DARK;
+    app_apply_theme(app);
+}
+
+void app_search(chat_app *app)
+{
+    chat_store_search(app->store, &app->state, chat_text_string(&app->fields[FIELD_SEARCH].text));
+    app->list_scroll = 0;
+}

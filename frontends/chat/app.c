@@ -1,0 +1,248 @@
+#include "app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { FRAME_MILLISECONDS = 16, POLL_MILLISECONDS = 8 };
+
+double app_clock(void)
+{
+    return (double)SDL_GetPerformanceCounter() / (double)SDL_GetPerformanceFrequency();
+}
+
+// ---- What the desktop says -----------------------------------------------------------------------------------------
+
+static bool file_says(const char *home, const char *name, const char *const *words)
+{
+    chat_text path = {0};
+    char line[256];
+    bool found = false;
+    chat_text_printf(&path, "%s/%s", home, name);
+    FILE *file = fopen(path.data, "r");
+    while (file && !found && fgets(line, sizeof line, file)) {
+        for (unsigned i = 0; words[i] && !found; i += 2)
+            found = chat_contains(line, words[i]) && chat_contains(line, words[i + 1]);
+    }
+    if (file) fclose(file);
+    chat_text_free(&path);
+    return found;
+}
+
+static bool desktop_is_dark(const char *home)
+{
+    static const char *const gtk[] = {
+        "prefer-dark-theme", "1", "prefer-dark-theme", "true", "gtk-theme-name", "dark", NULL};
+    static const char *const kde[] = {"ColorScheme", "dark", NULL};
+    const char *theme = getenv("GTK_THEME");
+    if (theme) return chat_contains(theme, "dark");
+    if (!home) return false;
+    return file_says(home, ".config/gtk-4.0/settings.ini", gtk) ||
+           file_says(home, ".config/gtk-3.0/settings.ini", gtk) || file_says(home, ".config/kdeglobals", kde);
+}
+
+// The XDG specification: a relative path in the variable counts as unset.
+static char *base_folder(const char *variable, const char *home, const char *fallback)
+{
+    const char *base = getenv(variable);
+    chat_text path = {0};
+    if (base && base[0] == '/') {
+        chat_text_printf(&path, "%s/specexit", base);
+    } else if (home) {
+        chat_text_printf(&path, "%s/%s/specexit", home, fallback);
+    }
+    return path.data;
+}
+
+static void make_folders(char *path)
+{
+    for (char *at = path + 1; *at; at++) {
+        if (*at != '/') continue;
+        *at = 0;
+        mkdir(path, 0700);
+        *at = '/';
+    }
+    mkdir(path, 0700);
+}
+
+// ---- Opening -------------------------------------------------------------------------------------------------------
+
+static bool open_window(chat_app *app, const app_options *options)
+{
+    const chat_settings *settings = &app->state.settings;
+    SDL_SetHint(SDL_HINT_IME_SHOW_UI, "1");
+    if (SDL_Init(SDL_INIT_VIDEO) != 0) {
+        fprintf(stderr, "specexit-chat: no window can be opened (%s); use specexit chat in a terminal\n",
+                SDL_GetError());
+        return false;
+    }
+    app->window = SDL_CreateWindow("specexit", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
+                                   options->width ? options->width : settings->window_width,
+                                   options->height ? options->height : settings->window_height,
+                                   SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
+    // Software: the window never waits for a GPU that is busy with the model.
+    if (app->window) app->renderer = SDL_CreateRenderer(app->window, -1, SDL_RENDERER_SOFTWARE);
+    if (!app->renderer) {
+        fprintf(stderr, "specexit-chat: no window can be opened: %s\n", SDL_GetError());
+        return false;
+    }
+    SDL_SetWindowMinimumSize(app->window, 360, 360);
+    chat_text problem = {0};
+    bool good = draw_open(&app->draw, app->renderer, 1, &problem);
+    if (!good) fprintf(stderr, "specexit-chat: %s\n", problem.data);
+    chat_text_free(&problem);
+    SDL_StartTextInput();
+    SDL_EventState(SDL_DROPFILE, SDL_ENABLE);
+    return good;
+}
+
+static void open_store(chat_app *app, const app_options *options)
+{
+    chat_text path = {0}, problem = {0};
+    app->data_folder = options->data_folder ? chat_copy(options->data_folder)
+                                            : base_folder("XDG_DATA_HOME", app->home, ".local/share");
+    if (app->data_folder && !options->no_save) {
+        make_folders(app->data_folder);
+        chat_text_printf(&path, "%s/chats.db", app->data_folder);
+    }
+    app->store = chat_store_open(path.data, &problem);
+    if (problem.length) app_say(app, problem.data);
+    chat_store_read_settings(app->store, &app->state.settings);
+    chat_store_list(app->store, &app->state);
+    chat_text_free(&path);
+    chat_text_free(&problem);
+}
+
+static bool app_open(chat_app *app, const app_options *options)
+{
+    *app = (chat_app){.editing = -1, .follow = true, .redraw = true, .screenshot = options->screenshot};
+    app->home = getenv("HOME");
+    if (app->home && app->home[0] != '/') app->home = NULL;
+    app->fields[FIELD_SEARCH].single_line = app->fields[FIELD_RENAME].single_line = true;
+    app->fields[FIELD_MODEL].single_line = true;
+    chat_state_init(&app->state, (uint64_t)time(NULL) << 16);
+    open_store(app, options);
+    if (options->theme >= 0) app->state.settings.theme = (chat_theme_choice)options->theme;
+    if (options->device) snprintf(app->state.settings.device, sizeof app->state.settings.device, "%s", options->device);
+    if (options->model) snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", options->model);
+    if (!open_window(app, options)) return false;
+    app->dark_system = desktop_is_dark(app->home);
+    app_apply_theme(app);
+    app->link.cache = base_folder("XDG_CACHE_HOME", app->home, ".cache");
+    return true;
+}
+
+static void app_close(chat_app *app)
+{
+    if (app->state.streaming) link_stop(&app->link);
+    if (app->store) {
+        app_save(app, true);
+        chat_store_write_settings(app->store, &app->state.settings);
+    }
+    view_forget(app);
+    link_free(&app->link);
+    chat_store_close(app->store);
+    chat_state_free(&app->state);
+    for (unsigned i = 0; i < FIELD_COUNT; i++)
+        input_free(&app->fields[i]);
+    chat_text_free(&app->composition);
+    models_free(&app->models);
+    free(app->path);
+    free(app->data_folder);
+    draw_close(&app->draw);
+    if (app->renderer) SDL_DestroyRenderer(app->renderer);
+    if (app->window) SDL_DestroyWindow(app->window);
+    SDL_Quit();
+}
+
+// ---- Frames --------------------------------------------------------------------------------------------------------
+
+static void set_pointer(chat_app *app, SDL_Cursor *const *cursors)
+{
+    SDL_Cursor *wanted = cursors[app->draw.hand ? 1 : app->draw.beam ? 2 : 0];
+    if (wanted && SDL_GetCursor() != wanted) SDL_SetCursor(wanted);
+}
+
+static void draw_frame(chat_app *app, SDL_Cursor *const *cursors)
+{
+    int window_width, window_height;
+    SDL_GetWindowSize(app->window, &window_width, &window_height);
+    SDL_GetRendererOutputSize(app->renderer, &app->width, &app->height);
+    if (!(SDL_GetWindowFlags(app->window) & SDL_WINDOW_MAXIMIZED)) {
+        app->state.settings.window_width = window_width;
+        app->state.settings.window_height = window_height;
+    }
+    float density = window_width > 0 ? (float)app->width / (float)window_width : 1;
+    app->draw.scale = density * app->state.settings.zoom;
+    font_set_scale(app->draw.fonts, app->draw.scale);
+    app->redraw = false;
+    view_frame(app);
+    bool acted = app->draw.pressed || app->draw.activate;
+    app->draw.pressed = app->draw.released = app->draw.activate = false;
+    if (acted) { // what was clicked may have changed anything: drawn again before it is shown
+        app->redraw = false;
+        view_frame(app);
+    }
+    set_pointer(app, cursors);
+    SDL_RenderPresent(app->renderer);
+}
+
+static void take_events(chat_app *app, int milliseconds)
+{
+    SDL_Event event;
+    if (milliseconds == 0 ? !SDL_PollEvent(&event) : !SDL_WaitEventTimeout(&event, milliseconds)) return;
+    do {
+        app_event(app, &event);
+        // A click is drawn before the next event, or a quick second one would hide it.
+    } while (!app->draw.pressed && !app->draw.activate && SDL_PollEvent(&event));
+}
+
+static void run(chat_app *app, SDL_Cursor *const *cursors)
+{
+    double drawn = 0;
+    while (!app->quit) {
+        bool busy = link_busy(&app->link);
+        double now = app_clock();
+        int left = FRAME_MILLISECONDS - (int)((now - drawn) * 1000);
+        // Idle: sleeps until something happens; the "Copied" mark alone wakes it once.
+        bool timed = app->copied && now < app->copied_until;
+        take_events(app, busy || app->redraw ? 0 : timed ? 200 : 60000);
+        if (app->copied && app_clock() >= app->copied_until) {
+            app->copied = 0;
+            app->redraw = true;
+        }
+        bool streaming = app->state.streaming != NULL;
+        if (busy && link_tick(&app->link, &app->state, app_clock, POLL_MILLISECONDS * 1e-3)) {
+            app->redraw = true;
+            if (streaming) app_save(app, !app->state.streaming);
+        }
+        if (app->redraw && (left <= 1 || app->draw.pressed || app->draw.activate || !busy)) {
+            draw_frame(app, cursors);
+            drawn = app_clock();
+        } else if (busy) {
+            link_wait(&app->link, left > 1 ? (uint32_t)left / 2 + 1 : 4);
+        }
+    }
+}
+
+int app_run(const app_options *options)
+{
+    chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
+    bool good = app_open(app, options);
+    if (good) {
+        SDL_Cursor *cursors[] = {SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_ARROW),
+                                 SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_HAND),
+                                 SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_IBEAM)};
+        draw_frame(app, cursors); // the window is there before the model is
+        link_open(&app->link, app->state.settings.model, options->draft, app->state.settings.device);
+        app->redraw = true;
+        run(app, cursors);
+        for (unsigned i = 0; i < 3; i++)
+            SDL_FreeCursor(cursors[i]);
+    }
+    app_close(app);
+    free(app);
+    return good ? 0 : 1;
+}

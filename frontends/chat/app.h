@@ -1,0 +1,134 @@
+// The application: the window, what it shows besides the state, and the actions the keys and buttons share.
+#ifndef CHAT_APP_H
+#define CHAT_APP_H
+
+#include "draw.h"
+#include "engine_link.h"
+#include "input.h"
+#include "models.h"
+#include "store.h"
+
+typedef struct view_message { // what is derived of a message for drawing; rebuilt when version, width or zoom change
+    layout thinking, content;
+    uint32_t version;
+    int width;
+    float scale;
+    bool built;
+    // Vertical places, relative to the message's top.
+    int card_height, bar_y, plot_y, plot_height, thinking_y, thinking_height, content_y, footer_y, height;
+    int content_x, content_width;
+    int top; // on the screen in the last frame
+} view_message;
+
+typedef enum app_overlay {
+    OVERLAY_NONE = 0,
+    OVERLAY_HELP,
+    OVERLAY_SETTINGS,
+    OVERLAY_MODELS,
+    OVERLAY_DELETE
+} app_overlay;
+typedef enum app_field { FIELD_COMPOSER = 0, FIELD_SEARCH, FIELD_RENAME, FIELD_MODEL, FIELD_COUNT } app_field;
+
+typedef struct app_place { // a character of the transcript
+    uint32_t part;         // 2 * place in the path, plus 1 for the content
+    uint32_t offset;       // of its layout's plain text
+} app_place;
+
+typedef struct chat_app {
+    SDL_Window *window;
+    SDL_Renderer *renderer;
+    chat_draw draw;
+    chat_state state;
+    chat_store *store;
+    engine_link link;
+    chat_input fields[FIELD_COUNT];
+    app_field field;             // has the keyboard
+    chat_text composition;       // of an input method, not part of the text yet
+    int32_t editing;             // the user's message that is being edited, -1: none
+    chat_conversation *renaming; // NULL: none
+    app_overlay overlay;
+    bool drawer;         // the side bar over a narrow window
+    view_message *views; // by message
+    uint32_t view_count;
+    chat_conversation *viewed;
+    uint32_t *path;
+    uint32_t path_count, path_capacity;
+    int width, height;                       // of the window in pixels
+    int scroll, content_height, view_height; // of the transcript
+    int list_scroll, panel_scroll;
+    bool follow; // the end stays in sight
+    bool selecting, has_selection, field_selecting;
+    app_place anchor, head;
+    SDL_Rect transcript, field_rects[FIELD_COUNT];
+    uint32_t copied; // message + 1 whose copy was confirmed
+    double copied_until;
+    model_list models;
+    sx_device_info devices[8];
+    uint32_t device_count;
+    char *data_folder;
+    const char *home;
+    bool quit, redraw, dark_system;
+    double saved_at, blink_from;
+    const char *screenshot; // file that F12 writes; NULL: none
+} chat_app;
+
+double app_clock(void); // seconds
+void app_say(chat_app *app, const char *notice);
+
+// ---- Actions (actions.c)
+void app_send(chat_app *app);
+void app_ask(chat_app *app, const char *question);
+void app_new(chat_app *app);
+void app_select(chat_app *app, chat_conversation *conversation);
+void app_next_conversation(chat_app *app, int direction);
+void app_delete(chat_app *app);
+void app_begin_rename(chat_app *app, chat_conversation *conversation);
+void app_end_rename(chat_app *app, bool keep);
+void app_regenerate(chat_app *app);
+void app_edit(chat_app *app, uint32_t message);
+void app_cancel_edit(chat_app *app);
+void app_escape(chat_app *app); // the innermost thing: overlay, edit, answer now, stop
+void app_answer_now(chat_app *app);
+void app_think_longer(chat_app *app);
+void app_stop(chat_app *app);
+void app_toggle_thinking(chat_app *app);
+void app_copy(chat_app *app);
+void app_copy_message(chat_app *app, uint32_t message);
+void app_copy_text(const char *text, size_t length);
+void app_export(chat_app *app, bool json);
+void app_open_model(chat_app *app, const char *path);
+void app_open_overlay(chat_app *app, app_overlay overlay);
+void app_zoom(chat_app *app, int direction); // 0: back to 100 %
+void app_cycle_theme(chat_app *app);
+void app_apply_theme(chat_app *app);
+void app_search(chat_app *app);
+void app_save(chat_app *app, bool now); // at most a few times a second unless `now`
+void app_clear_selection(chat_app *app);
+void app_scroll_to_end(chat_app *app);
+
+// ---- Keys and pointer (events.c)
+void app_event(chat_app *app, const SDL_Event *event);
+
+// ---- Views
+void view_sidebar(chat_app *app, SDL_Rect rect);
+void view_transcript(chat_app *app, SDL_Rect rect);
+int view_composer_height(chat_app *app, int width);
+void view_composer(chat_app *app, SDL_Rect rect);
+void view_overlay(chat_app *app); // help, settings, models
+void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, const char *placeholder);
+int view_field_height(chat_app *app, app_field field, int width, chat_font font);
+app_place view_place_at(chat_app *app, int x, int y);
+void view_frame(chat_app *app);  // everything
+void view_forget(chat_app *app); // drops what is derived of messages
+void view_selection_text(chat_app *app, chat_text *out);
+
+// ---- Life (app.c)
+typedef struct app_options {
+    const char *model, *draft, *device, *data_folder, *screenshot;
+    int width, height; // 0: as remembered
+    int theme;         // -1: as remembered
+    bool no_save;
+} app_options;
+int app_run(const app_options *options);
+
+#endif

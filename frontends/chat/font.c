@@ -1,0 +1,328 @@
+#include "font.h"
+
+#include <fontconfig/fontconfig.h>
+#include <math.h>
+#include <SDL_ttf.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FALLBACK_LIMIT = 24,
+    TEXTURE_SLOTS = 4096, // a power of two
+    WIDTH_SLOTS = 1 << 15,
+    PIECE_LIMIT = 1024, // bytes drawn at once; longer lines are cut into pieces
+    KEPT_FRAMES = 240,
+    PIXEL_LIMIT = 12000000 // of cached textures: 48 MB
+};
+
+typedef struct face {
+    TTF_Font *font; // NULL: not opened yet, or cannot be
+    bool tried;
+} face;
+
+typedef struct texture_slot {
+    uint64_t key; // 0: free
+    SDL_Texture *texture;
+    int width, height;
+    uint32_t used; // frame
+} texture_slot;
+
+typedef struct width_slot {
+    uint64_t key;
+    int width;
+} width_slot;
+
+struct font_set {
+    SDL_Renderer *renderer;
+    float scale;
+    char *paths[2][2][2]; // [mono][bold][italic]
+    char *fallback_paths[FALLBACK_LIMIT];
+    unsigned fallback_count;
+    face faces[CHAT_FONT_COUNT][1 + FALLBACK_LIMIT]; // [0]: the face itself
+    texture_slot textures[TEXTURE_SLOTS];
+    width_slot widths[WIDTH_SLOTS];
+    uint32_t frame;
+    size_t pixels;
+    unsigned texture_count;
+};
+
+static char *match(const char *family, bool bold, bool italic, uint32_t point)
+{
+    FcPattern *pattern = FcPatternCreate();
+    if (family) FcPatternAddString(pattern, FC_FAMILY, (const FcChar8 *)family);
+    FcPatternAddInteger(pattern, FC_WEIGHT, bold ? FC_WEIGHT_DEMIBOLD : FC_WEIGHT_REGULAR);
+    FcPatternAddInteger(pattern, FC_SLANT, italic ? FC_SLANT_ITALIC : FC_SLANT_ROMAN);
+    FcPatternAddBool(pattern, FC_OUTLINE, FcTrue);
+    FcPatternAddBool(pattern, FC_COLOR, FcFalse);
+    if (point) {
+        FcCharSet *set = FcCharSetCreate();
+        FcCharSetAddChar(set, point);
+        FcPatternAddCharSet(pattern, FC_CHARSET, set);
+        FcCharSetDestroy(set);
+    }
+    FcConfigSubstitute(NULL, pattern, FcMatchPattern);
+    FcDefaultSubstitute(pattern);
+    FcResult result;
+    FcPattern *found = FcFontMatch(NULL, pattern, &result);
+    FcChar8 *file = NULL;
+    char *path = NULL;
+    if (found && FcPatternGetString(found, FC_FILE, 0, &file) == FcResultMatch) path = chat_copy((const char *)file);
+    if (found) FcPatternDestroy(found);
+    FcPatternDestroy(pattern);
+    return path;
+}
+
+// Families in order of taste; fontconfig answers with its default where one is missing, so each is asked for by name.
+static char *match_first(const char *const *families, bool bold, bool italic)
+{
+    for (; *families; families++) {
+        FcPattern *pattern = FcPatternBuild(NULL, FC_FAMILY, FcTypeString, *families, (char *)NULL);
+        FcObjectSet *objects = FcObjectSetBuild(FC_FILE, (char *)NULL);
+        FcFontSet *set = FcFontList(NULL, pattern, objects);
+        bool there = set && set->nfont > 0;
+        if (set) FcFontSetDestroy(set);
+        FcObjectSetDestroy(objects);
+        FcPatternDestroy(pattern);
+        if (there) return match(*families, bold, italic, 0);
+    }
+    return NULL;
+}
+
+static void find_paths(font_set *fonts)
+{
+    static const char *const sans[] = {"Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans", NULL};
+    static const char *const mono[] = {"JetBrains Mono", "Cascadia Mono",    "SF Mono",
+                                       "Noto Sans Mono", "DejaVu Sans Mono", NULL};
+    for (unsigned i = 0; i < 8; i++) {
+        bool bold = i & 1, italic = i & 2, fixed = i & 4;
+        char *path = match_first(fixed ? mono : sans, bold, italic);
+        fonts->paths[fixed][bold][italic] = path ? path : match(fixed ? "monospace" : "sans-serif", bold, italic, 0);
+    }
+}
+
+static int pixel_size(const font_set *fonts, chat_font font)
+{
+    int size = (int)lroundf(chat_font_styles[font].size * fonts->scale);
+    return size > 4 ? size : 4;
+}
+
+static TTF_Font *open_face(font_set *fonts, chat_font font, unsigned index)
+{
+    face *f = &fonts->faces[font][index];
+    if (f->tried) return f->font;
+    f->tried = true;
+    const chat_font_style *style = &chat_font_styles[font];
+    const char *path = index ? fonts->fallback_paths[index - 1] : fonts->paths[style->mono][style->bold][style->italic];
+    if (path) f->font = TTF_OpenFont(path, pixel_size(fonts, font));
+    if (f->font) TTF_SetFontHinting(f->font, TTF_HINTING_LIGHT_SUBPIXEL);
+    return f->font;
+}
+
+font_set *font_set_create(SDL_Renderer *renderer, float scale, chat_text *problem)
+{
+    font_set *fonts = chat_reallocate(NULL, 1, sizeof *fonts);
+    memset(fonts, 0, sizeof *fonts);
+    fonts->renderer = renderer;
+    fonts->scale = scale;
+    if (TTF_Init() == 0 && FcInit()) find_paths(fonts);
+    if (open_face(fonts, CHAT_FONT_BODY, 0)) return fonts;
+    chat_text_printf(problem, "No font can be opened (%s); install one, such as Noto Sans.", TTF_GetError());
+    font_set_destroy(fonts);
+    return NULL;
+}
+
+static void drop_cached(font_set *fonts)
+{
+    for (unsigned i = 0; i < TEXTURE_SLOTS; i++)
+        if (fonts->textures[i].texture) SDL_DestroyTexture(fonts->textures[i].texture);
+    memset(fonts->textures, 0, sizeof fonts->textures);
+    memset(fonts->widths, 0, sizeof fonts->widths);
+    fonts->pixels = fonts->texture_count = 0;
+    for (unsigned i = 0; i < CHAT_FONT_COUNT; i++)
+        for (unsigned j = 0; j <= FALLBACK_LIMIT; j++)
+            if (fonts->faces[i][j].font) TTF_CloseFont(fonts->faces[i][j].font);
+    memset(fonts->faces, 0, sizeof fonts->faces);
+}
+
+void font_set_destroy(font_set *fonts)
+{
+    if (!fonts) return;
+    drop_cached(fonts);
+    for (unsigned i = 0; i < 8; i++)
+        free(fonts->paths[i >> 2 & 1][i & 1][i >> 1 & 1]);
+    for (unsigned i = 0; i < fonts->fallback_count; i++)
+        free(fonts->fallback_paths[i]);
+    free(fonts);
+}
+
+void font_set_scale(font_set *fonts, float scale)
+{
+    if (fabsf(scale - fonts->scale) < 0.001f) return;
+    drop_cached(fonts);
+    fonts->scale = scale;
+}
+
+static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
+{
+    if (point < 0x250 || point == 0xFFFD) return 0;
+    for (unsigned i = 0; i <= fonts->fallback_count; i++) {
+        TTF_Font *opened = open_face(fonts, font, i);
+        if (opened && TTF_GlyphIsProvided32(opened, point)) return i;
+    }
+    if (fonts->fallback_count == FALLBACK_LIMIT) return 0;
+    char *path = match("sans-serif", false, false, point);
+    for (unsigned i = 0; path && i < fonts->fallback_count; i++) {
+        if (strcmp(fonts->fallback_paths[i], path) != 0) continue;
+        free(path); // asked before: nothing has the character
+        return 0;
+    }
+    if (!path) return 0;
+    fonts->fallback_paths[fonts->fallback_count++] = path;
+    TTF_Font *opened = open_face(fonts, font, fonts->fallback_count);
+    return opened && TTF_GlyphIsProvided32(opened, point) ? fonts->fallback_count : 0;
+}
+
+// Copies the next piece of one face into `piece`, terminated; returns its bytes.
+static size_t next_piece(font_set *fonts, chat_font font, const char *text, size_t length, char *piece, unsigned *index)
+{
+    size_t at = 0;
+    *index = 0;
+    while (at < length) {
+        size_t next = at;
+        uint32_t point = chat_utf8_decode(text, length, &next);
+        bool joins = point == 0x200D || (point >= 0xFE00 && point <= 0xFE0F) || (point >= 0x300 && point < 0x370);
+        unsigned wanted = joins && at ? *index : face_for(fonts, font, point);
+        if (at && (wanted != *index || next > PIECE_LIMIT)) break;
+        *index = wanted;
+        at = next;
+    }
+    size_t out = 0;
+    for (size_t i = 0; i < at; i++)
+        piece[out++] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+    piece[out] = 0;
+    return at;
+}
+
+static uint64_t hash_of(chat_font font, unsigned index, const char *text, size_t length)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ ((uint64_t)font * 64 + index + 1) * 0x9E3779B97F4A7C15u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+    hash ^= hash >> 29;
+    return hash ? hash : 1;
+}
+
+int font_width(font_set *fonts, chat_font font, const char *text, size_t length)
+{
+    if (length == 0) return 0;
+    uint64_t key = hash_of(font, 0, text, length);
+    width_slot *slot = &fonts->widths[key & (WIDTH_SLOTS - 1)];
+    if (slot->key == key) return slot->width;
+    char piece[PIECE_LIMIT + 8];
+    int total = 0;
+    for (size_t at = 0; at < length;) {
+        unsigned index;
+        int width = 0, height;
+        at += next_piece(fonts, font, text + at, length - at, piece, &index);
+        TTF_Font *opened = open_face(fonts, font, index);
+        if (opened) TTF_SizeUTF8(opened, piece, &width, &height);
+        total += width;
+    }
+    *slot = (width_slot){.key = key, .width = total};
+    return total;
+}
+
+int font_line_height(font_set *fonts, chat_font font)
+{
+    return (int)lroundf(chat_font_styles[font].size * chat_font_styles[font].line * fonts->scale);
+}
+
+int font_ascent(font_set *fonts, chat_font font)
+{
+    TTF_Font *opened = open_face(fonts, font, 0);
+    return opened ? TTF_FontAscent(opened) : pixel_size(fonts, font);
+}
+
+int font_glyph_height(font_set *fonts, chat_font font)
+{
+    TTF_Font *opened = open_face(fonts, font, 0);
+    return opened ? TTF_FontHeight(opened) : pixel_size(fonts, font);
+}
+
+static void evict(font_set *fonts, uint32_t age)
+{
+    // Open addressing cannot lose single entries, so what stays is put in again.
+    texture_slot *kept = chat_reallocate(NULL, TEXTURE_SLOTS, sizeof *kept);
+    unsigned count = 0;
+    for (unsigned i = 0; i < TEXTURE_SLOTS; i++) {
+        texture_slot *slot = &fonts->textures[i];
+        if (!slot->key) continue;
+        if (fonts->frame - slot->used <= age) {
+            kept[count++] = *slot;
+            continue;
+        }
+        fonts->pixels -= (size_t)slot->width * (size_t)slot->height;
+        if (slot->texture) SDL_DestroyTexture(slot->texture);
+    }
+    memset(fonts->textures, 0, sizeof fonts->textures);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = kept[i].key;
+        while (fonts->textures[at & (TEXTURE_SLOTS - 1)].key)
+            at++;
+        fonts->textures[at & (TEXTURE_SLOTS - 1)] = kept[i];
+    }
+    fonts->texture_count = count;
+    free(kept);
+}
+
+static const texture_slot *texture_of(font_set *fonts, chat_font font, unsigned index, const char *piece)
+{
+    uint64_t key = hash_of(font, index, piece, strlen(piece)), at = key;
+    while (fonts->textures[at & (TEXTURE_SLOTS - 1)].key) {
+        texture_slot *slot = &fonts->textures[at++ & (TEXTURE_SLOTS - 1)];
+        if (slot->key != key) continue;
+        slot->used = fonts->frame;
+        return slot;
+    }
+    texture_slot *slot = &fonts->textures[at & (TEXTURE_SLOTS - 1)];
+    *slot = (texture_slot){.key = key, .used = fonts->frame};
+    fonts->texture_count++;
+    TTF_Font *opened = open_face(fonts, font, index);
+    SDL_Surface *surface = opened ? TTF_RenderUTF8_Blended(opened, piece, (SDL_Color){255, 255, 255, 255}) : NULL;
+    if (!surface) return slot;
+    slot->texture = SDL_CreateTextureFromSurface(fonts->renderer, surface);
+    slot->width = surface->w;
+    slot->height = surface->h;
+    fonts->pixels += (size_t)surface->w * (size_t)surface->h;
+    SDL_FreeSurface(surface);
+    return slot;
+}
+
+int font_draw(font_set *fonts, chat_font font, int x, int y, const char *text, size_t length, chat_color color)
+{
+    char piece[PIECE_LIMIT + 8];
+    int start = x, ascent = font_ascent(fonts, font);
+    for (size_t at = 0; at < length;) {
+        unsigned index;
+        at += next_piece(fonts, font, text + at, length - at, piece, &index);
+        if (fonts->texture_count > TEXTURE_SLOTS * 3 / 4) evict(fonts, 0);
+        const texture_slot *slot = texture_of(fonts, font, index, piece);
+        if (!slot->texture) continue;
+        int shift = index ? ascent - TTF_FontAscent(open_face(fonts, font, index)) : 0;
+        SDL_SetTextureColorMod(slot->texture, color.r, color.g, color.b);
+        SDL_SetTextureAlphaMod(slot->texture, color.a);
+        SDL_RenderCopy(fonts->renderer, slot->texture, NULL, &(SDL_Rect){x, y + shift, slot->width, slot->height});
+        x += slot->width;
+    }
+    return x - start;
+}
+
+void font_end_frame(font_set *fonts)
+{
+    fonts->frame++;
+    if (fonts->pixels > PIXEL_LIMIT) {
+        evict(fonts, 2);
+    } else if (fonts->frame % KEPT_FRAMES == 0) {
+        evict(fonts, KEPT_FRAMES);
+    }
+}

@@ -1,0 +1,475 @@
+#include "layout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct builder {
+    layout *out;
+    const layout_measure *measure;
+    int left, right; // of the text being set
+    int y;           // top of the line being set
+    int pen;
+    uint32_t line_first; // its first run
+    int align;           // 0 left, 1 centre, 2 right
+    int minimum_height;  // of an empty line
+    bool chips;          // inline code gets a background
+} builder;
+
+static int width_of(builder *b, chat_font font, const char *text, size_t length)
+{
+    return b->measure->width(b->measure->user, font, text, length);
+}
+
+static layout_box *add_box(layout *out, layout_box_kind kind, int x, int y, int width, int height)
+{
+    if (out->box_count == out->box_capacity) {
+        out->box_capacity = out->box_capacity ? out->box_capacity * 2 : 16;
+        out->boxes = chat_reallocate(out->boxes, out->box_capacity, sizeof *out->boxes);
+    }
+    layout_box *box = &out->boxes[out->box_count++];
+    *box = (layout_box){.kind = kind, .x = x, .y = y, .width = width, .height = height};
+    return box;
+}
+
+static void end_line(builder *b)
+{
+    layout *out = b->out;
+    int height = 0, ascent = 0;
+    for (uint32_t i = b->line_first; i < out->run_count; i++) {
+        int h = b->measure->height(b->measure->user, out->runs[i].font);
+        int a = b->measure->ascent(b->measure->user, out->runs[i].font);
+        if (h > height) height = h;
+        if (a > ascent) ascent = a;
+    }
+    if (height == 0) height = b->minimum_height;
+    int shift = b->align ? (b->right - b->pen) / (b->align == 1 ? 2 : 1) : 0;
+    for (uint32_t i = b->line_first; i < out->run_count; i++) {
+        layout_run *run = &out->runs[i];
+        run->x += shift > 0 ? shift : 0;
+        run->line_y = b->y;
+        run->line_height = height;
+        // The line's spacing is shared above and below its glyphs.
+        run->y = b->y + (height - ascent) / 3 + ascent - b->measure->ascent(b->measure->user, run->font);
+        if (b->chips && run->role == LAYOUT_CODE) {
+            int unit = b->measure->unit;
+            add_box(out, LAYOUT_BOX_CHIP, run->x - unit / 2, b->y + unit / 2, run->width + unit, height - unit);
+        }
+    }
+    b->line_first = out->run_count;
+    b->y += height;
+    b->pen = b->left;
+}
+
+typedef struct style {
+    chat_font font;
+    layout_role role;
+    bool strike;
+    int32_t url;
+} style;
+
+static void put(builder *b, const style *s, const char *text, size_t length, int width)
+{
+    layout *out = b->out;
+    uint32_t start = (uint32_t)out->plain.length;
+    chat_text_append(&out->plain, text, length);
+    if (out->run_count > b->line_first) {
+        layout_run *last = &out->runs[out->run_count - 1];
+        if (last->font == s->font && last->role == s->role && last->url == s->url && last->strike == s->strike &&
+            last->start + last->length == start) {
+            last->length += (uint32_t)length;
+            last->width += width;
+            b->pen += width;
+            return;
+        }
+    }
+    if (out->run_count == out->run_capacity) {
+        out->run_capacity = out->run_capacity ? out->run_capacity * 2 : 64;
+        out->runs = chat_reallocate(out->runs, out->run_capacity, sizeof *out->runs);
+    }
+    out->runs[out->run_count++] = (layout_run){.x = b->pen,
+                                               .width = width,
+                                               .font = (uint8_t)s->font,
+                                               .role = (uint8_t)s->role,
+                                               .strike = s->strike,
+                                               .start = start,
+                                               .length = (uint32_t)length,
+                                               .url = s->url};
+    b->pen += width;
+}
+
+// A word wider than the line is broken between characters.
+static void put_long(builder *b, const style *s, const char *word, size_t length)
+{
+    while (length) {
+        size_t fits = 0;
+        int width = 0;
+        for (size_t end = chat_utf8_next(word, length, 0);; end = chat_utf8_next(word, length, end)) {
+            int w = width_of(b, s->font, word, end);
+            if (b->pen + w > b->right && (fits || b->pen > b->left)) break;
+            fits = end;
+            width = w;
+            if (end == length) break;
+        }
+        if (fits) put(b, s, word, fits, width);
+        word += fits;
+        length -= fits;
+        if (length) end_line(b);
+    }
+}
+
+static void put_word(builder *b, const style *s, const char *word, size_t length)
+{
+    int width = width_of(b, s->font, word, length);
+    if (b->pen + width > b->right && b->pen > b->left) end_line(b);
+    if (b->pen + width > b->right) {
+        put_long(b, s, word, length);
+    } else {
+        put(b, s, word, length, width);
+    }
+}
+
+// Chinese, Japanese and Korean text breaks between any two characters.
+static bool breaks_anywhere(uint32_t point)
+{
+    return (point >= 0x2E80 && point <= 0xA4CF) || (point >= 0xAC00 && point <= 0xD7A3) ||
+           (point >= 0xF900 && point <= 0xFAFF) || (point >= 0xFE30 && point <= 0xFE4F) ||
+           (point >= 0xFF00 && point <= 0xFFEF) || (point >= 0x20000 && point <= 0x3FFFF);
+}
+
+static size_t word_end(const char *text, size_t length, size_t at)
+{
+    size_t next = at;
+    if (breaks_anywhere(chat_utf8_decode(text, length, &next))) return next;
+    while (next < length && text[next] != ' ' && text[next] != '\n' && text[next] != '\t') {
+        size_t after = next;
+        if (breaks_anywhere(chat_utf8_decode(text, length, &after))) break;
+        next = after;
+        if (text[next - 1] == '-' || text[next - 1] == '/') break;
+    }
+    return next;
+}
+
+static void set_text(builder *b, const style *s, const char *text, size_t length)
+{
+    size_t at = 0;
+    while (at < length) {
+        if (text[at] == '\n') {
+            end_line(b);
+            chat_text_append(&b->out->plain, "\n", 1);
+            at++;
+        } else if (text[at] == '\t') {
+            put(b, s, "    ", 4, width_of(b, s->font, "    ", 4));
+            at++;
+        } else if (text[at] == ' ') {
+            size_t end = at;
+            while (end < length && text[end] == ' ')
+                end++;
+            put(b, s, text + at, end - at, width_of(b, s->font, text + at, end - at));
+            at = end;
+        } else {
+            size_t end = word_end(text, length, at);
+            put_word(b, s, text + at, end - at);
+            at = end;
+        }
+    }
+}
+
+static void begin(builder *b, int left, int right)
+{
+    b->left = b->pen = left;
+    b->right = right > left + 4 * b->measure->unit ? right : left + 4 * b->measure->unit;
+    b->line_first = b->out->run_count;
+}
+
+static void end_block(builder *b)
+{
+    if (b->out->run_count > b->line_first) end_line(b);
+    chat_text_append(&b->out->plain, "\n", 1);
+}
+
+static chat_font font_of(const markdown_block *block, uint8_t style_bits)
+{
+    if (style_bits & MARKDOWN_MONO) return CHAT_FONT_MONO;
+    if (block->kind == MARKDOWN_HEADING)
+        return block->level == 1 ? CHAT_FONT_H1 : block->level == 2 ? CHAT_FONT_H2 : CHAT_FONT_H3;
+    bool bold = style_bits & MARKDOWN_BOLD, italic = style_bits & MARKDOWN_ITALIC;
+    return bold && italic ? CHAT_FONT_BOLD_ITALIC : bold ? CHAT_FONT_BOLD : italic ? CHAT_FONT_ITALIC : CHAT_FONT_BODY;
+}
+
+static void set_spans(builder *b, const markdown *document, const markdown_block *block)
+{
+    for (uint32_t i = 0; i < block->span_count; i++) {
+        const markdown_span *span = &document->spans[block->first_span + i];
+        style s = {.font = font_of(block, span->style),
+                   .role = span->style & MARKDOWN_MONO   ? LAYOUT_CODE
+                           : span->style & MARKDOWN_LINK ? LAYOUT_LINK
+                           : block->quotes               ? LAYOUT_DIM
+                                                         : LAYOUT_TEXT,
+                   .strike = span->style & MARKDOWN_STRIKE,
+                   .url = span->url};
+        set_text(b, &s, document->text.data + span->start, span->length);
+    }
+}
+
+static void set_code(builder *b, const markdown *document, const markdown_block *block, int left, int right)
+{
+    int unit = b->measure->unit, top = b->y, header = 8 * unit;
+    begin(b, left + 3 * unit, right - 3 * unit);
+    b->y += header + unit;
+    b->chips = false;
+    uint32_t start = (uint32_t)b->out->plain.length;
+    b->minimum_height = b->measure->height(b->measure->user, CHAT_FONT_MONO);
+    for (uint32_t i = 0; i < block->span_count; i++) {
+        const markdown_span *span = &document->spans[block->first_span + i];
+        size_t length = span->length;
+        if (i + 1 == block->span_count && length && document->text.data[span->start + length - 1] == '\n') length--;
+        style s = {.font = CHAT_FONT_MONO, .role = LAYOUT_CODE, .url = -1};
+        set_text(b, &s, document->text.data + span->start, length);
+    }
+    uint32_t length = (uint32_t)b->out->plain.length - start;
+    end_block(b);
+    b->chips = true;
+    b->y += 2 * unit;
+    layout_box *box = add_box(b->out, LAYOUT_BOX_CODE, left, top, right - left, b->y - top);
+    box->start = start;
+    box->length = length;
+    memcpy(box->language, block->language, sizeof box->language);
+}
+
+static int natural_width(builder *b, const markdown *document, const markdown_block *cell)
+{
+    int width = 0;
+    for (uint32_t i = 0; i < cell->span_count; i++) {
+        const markdown_span *span = &document->spans[cell->first_span + i];
+        width += width_of(b, font_of(cell, span->style), document->text.data + span->start, span->length);
+    }
+    return width + 4 * b->measure->unit;
+}
+
+enum { COLUMN_LIMIT = 24 };
+
+// Natural widths, or shares of what there is: narrow columns keep theirs and wide ones divide the rest.
+static uint32_t column_widths(builder *b, const markdown *document, uint32_t first, uint32_t last, int available,
+                              int *widths)
+{
+    uint32_t columns = 0;
+    for (uint32_t i = first; i < last; i++) {
+        const markdown_block *cell = &document->blocks[i];
+        if (cell->column >= COLUMN_LIMIT) continue;
+        while (columns <= cell->column)
+            widths[columns++] = 0;
+        int width = natural_width(b, document, cell);
+        if (width > widths[cell->column]) widths[cell->column] = width;
+    }
+    int total = 0, wide = 0;
+    for (uint32_t i = 0; i < columns; i++)
+        total += widths[i];
+    if (total <= available || columns == 0) return columns;
+    int fair = available / (int)columns, left = available;
+    for (uint32_t i = 0; i < columns; i++) {
+        if (widths[i] <= fair) {
+            left -= widths[i];
+        } else {
+            wide += widths[i];
+        }
+    }
+    for (uint32_t i = 0; i < columns; i++)
+        if (widths[i] > fair && wide) widths[i] = (int)((int64_t)left * widths[i] / wide);
+    return columns;
+}
+
+static void set_table(builder *b, const markdown *document, uint32_t first, uint32_t last, int left, int right)
+{
+    int widths[COLUMN_LIMIT] = {0}, unit = b->measure->unit;
+    uint32_t columns = column_widths(b, document, first, last, right - left, widths);
+    int total = 0;
+    for (uint32_t i = 0; i < columns; i++)
+        total += widths[i];
+    for (uint32_t i = first; i < last;) {
+        int top = b->y, bottom = b->y, x = left;
+        do {
+            const markdown_block *cell = &document->blocks[i];
+            if (cell->column < COLUMN_LIMIT) {
+                if (cell->column) chat_text_append(&b->out->plain, "\t", 1);
+                b->y = top + unit;
+                b->align = cell->align;
+                begin(b, x + 2 * unit, x + widths[cell->column] - 2 * unit);
+                set_spans(b, document, cell);
+                if (b->out->run_count > b->line_first) end_line(b);
+                x += widths[cell->column];
+                if (b->y + unit > bottom) bottom = b->y + unit;
+            }
+            i++;
+        } while (i < last && document->blocks[i].column != 0);
+        b->align = 0;
+        b->y = bottom;
+        chat_text_append(&b->out->plain, "\n", 1);
+        add_box(b->out, LAYOUT_BOX_LINE, left, bottom, total, 1);
+    }
+}
+
+static void set_paragraph(builder *b, const markdown *document, const markdown_block *block, int left, int right)
+{
+    if (block->marker[0]) {
+        style s = {.font = CHAT_FONT_BODY, .role = LAYOUT_DIM, .url = -1};
+        size_t length = strlen(block->marker);
+        int width = width_of(b, s.font, block->marker, length);
+        begin(b, left - width - 2 * b->measure->unit, right);
+        put(b, &s, block->marker, length, width);
+        chat_text_append(&b->out->plain, " ", 1);
+        b->left = b->pen = left;
+    } else {
+        begin(b, left, right);
+    }
+    set_spans(b, document, block);
+    end_block(b);
+}
+
+static void reset(layout *out, int width)
+{
+    out->run_count = out->box_count = 0;
+    out->width = width;
+    out->height = 0;
+    chat_text_clear(&out->plain);
+    chat_text_clear(&out->urls);
+}
+
+void layout_build(layout *out, const markdown *document, int width, const layout_measure *measure)
+{
+    reset(out, width);
+    if (document->urls.length) chat_text_append(&out->urls, document->urls.data, document->urls.length);
+    builder b = {.out = out, .measure = measure, .chips = true};
+    int unit = measure->unit;
+    b.minimum_height = measure->height(measure->user, CHAT_FONT_BODY);
+    for (uint32_t i = 0; i < document->block_count; i++) {
+        const markdown_block *block = &document->blocks[i];
+        int left = 6 * unit * block->indent + 4 * unit * block->quotes, top;
+        if (i) b.y += block->tight ? unit : block->kind == MARKDOWN_HEADING ? 4 * unit : 3 * unit;
+        top = b.y;
+        if (block->kind == MARKDOWN_CODE) {
+            set_code(&b, document, block, left, width);
+        } else if (block->kind == MARKDOWN_CELL) {
+            uint32_t end = i + 1;
+            while (end < document->block_count && document->blocks[end].kind == MARKDOWN_CELL &&
+                   !(document->blocks[end].header && !document->blocks[end - 1].header))
+                end++;
+            set_table(&b, document, i, end, left, width);
+            i = end - 1;
+        } else if (block->kind == MARKDOWN_RULE) {
+            add_box(out, LAYOUT_BOX_LINE, left, b.y + 2 * unit, width - left, 1);
+            b.y += 4 * unit;
+        } else {
+            set_paragraph(&b, document, block, left, width);
+        }
+        for (unsigned q = 0; q < block->quotes; q++)
+            add_box(out, LAYOUT_BOX_QUOTE, 4 * unit * (int)q, top, unit / 2 + 1, b.y - top);
+    }
+    if (out->plain.length && out->plain.data[out->plain.length - 1] == '\n')
+        chat_text_remove(&out->plain, out->plain.length - 1, 1);
+    out->height = b.y;
+}
+
+void layout_build_plain(layout *out, const char *text, size_t length, chat_font font, layout_role role, int width,
+                        const layout_measure *measure)
+{
+    reset(out, width);
+    builder b = {.out = out, .measure = measure, .minimum_height = measure->height(measure->user, font)};
+    begin(&b, 0, width);
+    style s = {.font = font, .role = role, .url = -1};
+    set_text(&b, &s, text, length);
+    end_line(&b);
+    out->height = b.y;
+}
+
+void layout_free(layout *out)
+{
+    free(out->runs);
+    free(out->boxes);
+    chat_text_free(&out->plain);
+    chat_text_free(&out->urls);
+    *out = (layout){0};
+}
+
+// ---- Looking up ----------------------------------------------------------------------------------------------------
+
+uint32_t layout_first_visible(const layout *l, int y)
+{
+    uint32_t low = 0, high = l->run_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (l->runs[middle].line_y + l->runs[middle].line_height <= y) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+const layout_run *layout_run_at(const layout *l, int x, int y)
+{
+    for (uint32_t i = 0; i < l->run_count; i++) {
+        const layout_run *run = &l->runs[i];
+        if (y >= run->line_y && y < run->line_y + run->line_height && x >= run->x && x < run->x + run->width)
+            return run;
+    }
+    return NULL;
+}
+
+static uint32_t offset_in(const layout *l, const layout_measure *measure, const layout_run *run, int x)
+{
+    const char *text = l->plain.data + run->start;
+    int before = 0;
+    for (size_t at = 0; at < run->length;) {
+        size_t next = chat_utf8_next(text, run->length, at);
+        int after = measure->width(measure->user, run->font, text, next);
+        if (x < run->x + (before + after) / 2) return run->start + (uint32_t)at;
+        before = after;
+        at = next;
+    }
+    return run->start + run->length;
+}
+
+uint32_t layout_hit(const layout *l, const layout_measure *measure, int x, int y)
+{
+    const layout_run *best = NULL;
+    int64_t best_distance = INT64_MAX;
+    for (uint32_t i = 0; i < l->run_count; i++) {
+        const layout_run *run = &l->runs[i];
+        int64_t dy = y < run->line_y                       ? run->line_y - y
+                     : y >= run->line_y + run->line_height ? y - run->line_y - run->line_height + 1
+                                                           : 0;
+        int64_t dx = x < run->x ? run->x - x : x > run->x + run->width ? x - run->x - run->width : 0;
+        int64_t distance = dy * 100000 + dx;
+        if (distance >= best_distance) continue;
+        best_distance = distance;
+        best = run;
+    }
+    if (!best) return 0;
+    // Empty lines have no run: a point below the last line means the end of the text.
+    if (y >= l->height) return (uint32_t)l->plain.length;
+    return offset_in(l, measure, best, x);
+}
+
+void layout_position(const layout *l, const layout_measure *measure, uint32_t offset, int *x, int *y, int *height)
+{
+    *x = *y = 0;
+    *height = l->run_count ? l->runs[0].line_height : l->height;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < l->run_count; i++) {
+        const layout_run *run = &l->runs[i];
+        if (run->start > offset) break;
+        uint32_t inside = offset - run->start < run->length ? offset - run->start : run->length;
+        *x = run->x + measure->width(measure->user, run->font, l->plain.data + run->start, inside);
+        *y = run->line_y;
+        *height = run->line_height;
+        at = run->start + inside;
+    }
+    for (; at < offset && at < l->plain.length; at++) {
+        if (l->plain.data[at] != '\n') continue;
+        *x = 0;
+        *y += *height;
+    }
+    if (*y + *height > l->height && l->height > *height) *y = l->height - *height;
+}

@@ -1,0 +1,476 @@
+#include "state.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Thresholds of specexit.h, which the middle of the slider stands for.
+static const chat_thresholds calibrated = {.confidence = 0.8f, .progress = 0.3f, .remain = 200};
+
+void chat_settings_default(chat_settings *settings)
+{
+    *settings = (chat_settings){.zoom = 1, .effort = 0.5f, .window_width = 1180, .window_height = 780};
+}
+
+static float clamp(float value, float low, float high, float otherwise)
+{
+    if (!isfinite(value)) return otherwise;
+    return value < low ? low : value > high ? high : value;
+}
+
+void chat_settings_clamp(chat_settings *settings)
+{
+    settings->zoom = clamp(settings->zoom, 0.6f, 2.5f, 1);
+    settings->effort = clamp(settings->effort, 0, 1, 0.5f);
+    settings->temperature = clamp(settings->temperature, 0, 2, 0);
+    if (settings->theme > CHAT_THEME_DARK) settings->theme = CHAT_THEME_SYSTEM;
+    if (settings->policy > SX_POLICY_ENTROPY) settings->policy = SX_POLICY_AUTO;
+    if (settings->drafting > SX_DRAFT_TREE) settings->drafting = SX_DRAFT_AUTO;
+    if (settings->window_width < 320 || settings->window_width > 16384) settings->window_width = 1180;
+    if (settings->window_height < 320 || settings->window_height > 16384) settings->window_height = 780;
+}
+
+void chat_state_init(chat_state *state, uint64_t seed)
+{
+    *state = (chat_state){.next_seed = seed};
+    chat_settings_default(&state->settings);
+    chat_new_conversation(state, 0);
+}
+
+void chat_message_free(chat_message *message)
+{
+    chat_text_free(&message->thinking);
+    chat_text_free(&message->content);
+    chat_text_free(&message->failure);
+    free(message->points);
+}
+
+static void free_conversation(chat_conversation *conversation)
+{
+    for (uint32_t i = 0; i < conversation->count; i++)
+        chat_message_free(&conversation->messages[i]);
+    free(conversation->messages);
+    free(conversation->title);
+    free(conversation);
+}
+
+void chat_state_free(chat_state *state)
+{
+    for (uint32_t i = 0; i < state->count; i++)
+        free_conversation(state->conversations[i]);
+    free(state->conversations);
+    chat_text_free(&state->notice);
+    *state = (chat_state){0};
+}
+
+// ---- Conversations -------------------------------------------------------------------------------------------------
+
+chat_conversation *chat_add_conversation(chat_state *state)
+{
+    if (state->count == state->capacity) {
+        state->capacity = state->capacity ? state->capacity * 2 : 16;
+        state->conversations = chat_reallocate(state->conversations, state->capacity, sizeof(chat_conversation *));
+    }
+    chat_conversation *conversation = chat_reallocate(NULL, 1, sizeof *conversation);
+    *conversation = (chat_conversation){.title = chat_copy("New chat"), .selected = -1, .matches = true};
+    return state->conversations[state->count++] = conversation;
+}
+
+static uint32_t find_conversation(const chat_state *state, const chat_conversation *conversation)
+{
+    for (uint32_t i = 0; i < state->count; i++)
+        if (state->conversations[i] == conversation) return i;
+    assert(!"a conversation of another state");
+    return 0;
+}
+
+void chat_conversation_touch(chat_state *state, chat_conversation *conversation, int64_t now)
+{
+    uint32_t at = find_conversation(state, conversation);
+    memmove(state->conversations + 1, state->conversations, at * sizeof *state->conversations);
+    state->conversations[0] = conversation;
+    conversation->updated = now;
+    conversation->dirty = true;
+}
+
+chat_conversation *chat_new_conversation(chat_state *state, int64_t now)
+{
+    for (uint32_t i = 0; i < state->count; i++) {
+        chat_conversation *kept = state->conversations[i];
+        if (kept->count || kept->id) continue;
+        state->current = kept;
+        return kept;
+    }
+    chat_conversation *conversation = chat_add_conversation(state);
+    conversation->loaded = true;
+    chat_conversation_touch(state, conversation, now);
+    conversation->dirty = false;
+    state->current = conversation;
+    return conversation;
+}
+
+void chat_select_conversation(chat_state *state, chat_conversation *conversation)
+{
+    find_conversation(state, conversation);
+    state->current = conversation;
+}
+
+bool chat_delete_conversation(chat_state *state, chat_conversation *conversation, int64_t now)
+{
+    if (state->streaming == conversation) return false;
+    uint32_t at = find_conversation(state, conversation);
+    memmove(state->conversations + at, state->conversations + at + 1,
+            (state->count - at - 1) * sizeof *state->conversations);
+    state->count--;
+    bool shown = state->current == conversation;
+    free_conversation(conversation);
+    if (!shown) return true;
+    state->current = NULL;
+    if (state->count) {
+        state->current = state->conversations[at < state->count ? at : state->count - 1];
+    } else {
+        chat_new_conversation(state, now);
+    }
+    return true;
+}
+
+void chat_rename_conversation(chat_conversation *conversation, const char *title)
+{
+    while (*title == ' ')
+        title++;
+    if (!*title) return;
+    free(conversation->title);
+    conversation->title = chat_copy(title);
+    conversation->named = true;
+    conversation->dirty = true;
+}
+
+// The first line of the first question, cut at a word.
+static void title_from(chat_conversation *conversation, const char *text)
+{
+    enum { LIMIT = 48 };
+    size_t length = strcspn(text, "\n");
+    bool cut = length > LIMIT;
+    if (cut) {
+        length = LIMIT;
+        while (length > LIMIT / 2 && text[length] != ' ')
+            length--;
+        while (length && ((unsigned char)text[length] & 0xC0) == 0x80)
+            length--;
+    }
+    chat_text title = {0};
+    chat_text_append(&title, text, length);
+    if (cut) chat_text_add(&title, "…");
+    free(conversation->title);
+    conversation->title = title.data;
+    conversation->dirty = true;
+}
+
+// ---- Messages ------------------------------------------------------------------------------------------------------
+
+chat_message *chat_add_message(chat_conversation *conversation, int32_t parent, sx_role role)
+{
+    if (conversation->count == conversation->capacity) {
+        conversation->capacity = conversation->capacity ? conversation->capacity * 2 : 16;
+        conversation->messages =
+            chat_reallocate(conversation->messages, conversation->capacity, sizeof *conversation->messages);
+    }
+    int32_t index = (int32_t)conversation->count++;
+    chat_message *message = &conversation->messages[index];
+    *message = (chat_message){.parent = parent, .selected = -1, .role = role, .dirty = true, .version = 1};
+    if (parent < 0) {
+        conversation->selected = index;
+        conversation->dirty = true;
+    } else {
+        conversation->messages[parent].selected = index;
+        conversation->messages[parent].dirty = true;
+    }
+    return message;
+}
+
+uint32_t chat_path(const chat_conversation *conversation, uint32_t *path, uint32_t capacity)
+{
+    uint32_t count = 0;
+    for (int32_t at = conversation->selected;
+         at >= 0 && (uint32_t)at < conversation->count && count < conversation->count;
+         at = conversation->messages[at].selected) {
+        if (count < capacity) path[count] = (uint32_t)at;
+        count++;
+    }
+    return count;
+}
+
+int32_t chat_path_last(const chat_conversation *conversation)
+{
+    int32_t last = -1;
+    uint32_t count = 0;
+    for (int32_t at = conversation->selected;
+         at >= 0 && (uint32_t)at < conversation->count && count++ < conversation->count;
+         at = conversation->messages[at].selected)
+        last = at;
+    return last;
+}
+
+void chat_siblings(const chat_conversation *conversation, uint32_t message, uint32_t *position, uint32_t *count)
+{
+    *position = *count = 0;
+    for (uint32_t i = 0; i < conversation->count; i++) {
+        if (conversation->messages[i].parent != conversation->messages[message].parent) continue;
+        if (i == message) *position = *count;
+        ++*count;
+    }
+}
+
+bool chat_select_sibling(chat_conversation *conversation, uint32_t message, int direction)
+{
+    int32_t parent = conversation->messages[message].parent;
+    for (int64_t i = (int64_t)message + direction; i >= 0 && i < conversation->count; i += direction) {
+        if (conversation->messages[i].parent != parent) continue;
+        if (parent < 0) {
+            conversation->selected = (int32_t)i;
+            conversation->dirty = true;
+        } else {
+            conversation->messages[parent].selected = (int32_t)i;
+            conversation->messages[parent].dirty = true;
+        }
+        return true;
+    }
+    return false;
+}
+
+// ---- Talking -------------------------------------------------------------------------------------------------------
+
+uint32_t chat_say(chat_state *state, int32_t parent, const char *text, int64_t now)
+{
+    chat_conversation *conversation = state->current;
+    chat_message *message = chat_add_message(conversation, parent, SX_ROLE_USER);
+    chat_text_add(&message->content, text);
+    message->complete = true;
+    if (parent < 0 && !conversation->named) title_from(conversation, text);
+    chat_conversation_touch(state, conversation, now);
+    return conversation->count - 1;
+}
+
+uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
+{
+    assert(!state->streaming);
+    chat_conversation *conversation = state->current;
+    chat_message *message = chat_add_message(conversation, (int32_t)parent, SX_ROLE_ASSISTANT);
+    message->seed = state->settings.seed ? state->settings.seed : ++state->next_seed;
+    message->thresholds = chat_thresholds_of(&state->settings);
+    state->streaming = conversation;
+    state->reply = conversation->count - 1;
+    state->started = now;
+    state->prefill_done = state->prefill_total = 0;
+    return state->reply;
+}
+
+int32_t chat_regenerate_parent(const chat_conversation *conversation)
+{
+    int32_t last = chat_path_last(conversation);
+    while (last >= 0 && conversation->messages[last].role != SX_ROLE_USER)
+        last = conversation->messages[last].parent;
+    return last;
+}
+
+uint32_t chat_prompt(const chat_conversation *conversation, uint32_t last, sx_message *messages, uint32_t capacity)
+{
+    uint32_t count = 0;
+    for (int32_t at = (int32_t)last; at >= 0; at = conversation->messages[at].parent)
+        count++;
+    uint32_t place = count;
+    for (int32_t at = (int32_t)last; at >= 0; at = conversation->messages[at].parent) {
+        const chat_message *message = &conversation->messages[at];
+        if (--place >= capacity) continue;
+        messages[place] = (sx_message){.role = message->role,
+                                       .content = chat_text_string(&message->content),
+                                       .reasoning = message->thinking.length ? message->thinking.data : NULL};
+    }
+    return count;
+}
+
+static void take_point(chat_message *message, const sx_event *event)
+{
+    if (message->point_count == message->point_capacity) {
+        message->point_capacity = message->point_capacity ? message->point_capacity * 2 : 256;
+        message->points = chat_reallocate(message->points, message->point_capacity, sizeof *message->points);
+    }
+    message->points[message->point_count++] = (chat_point){.token_index = event->token_index,
+                                                           .boundary = event->boundary,
+                                                           .has_signals = event->has_signals,
+                                                           .smoothed = event->smoothed,
+                                                           .margin = event->margin,
+                                                           .entropy = event->entropy};
+}
+
+static void take_exit(chat_state *state, chat_message *message, const sx_event *event)
+{
+    message->left = true;
+    message->exit_reason = event->exit_reason;
+    message->exit_token = event->token_index;
+    sx_exit_sentence(event, message->exit_sentence, sizeof message->exit_sentence);
+    bool early = event->exit_reason != SX_REASON_NATURAL && event->exit_reason != SX_REASON_NONE;
+    if (early && event->has_signals && event->smoothed.remain > 0.5f && event->smoothed.remain < 1e6f) {
+        message->saved_tokens = (uint32_t)lroundf(event->smoothed.remain);
+        state->saved_tokens += message->saved_tokens;
+        if (message->tokens_per_second > 0) state->saved_seconds += message->saved_tokens / message->tokens_per_second;
+    }
+}
+
+static void take_stats(chat_message *message, const sx_stats *stats, double seconds)
+{
+    message->seconds = seconds;
+    message->thinking_tokens = stats->thinking_tokens;
+    message->tokens = stats->tokens;
+    message->acceptance = stats->acceptance_length;
+    if (stats->decode_seconds > 0.05 && stats->tokens)
+        message->tokens_per_second = stats->tokens / stats->decode_seconds;
+}
+
+void chat_apply_event(chat_state *state, const sx_event *event, double now)
+{
+    if (!state->streaming) return;
+    chat_message *message = &state->streaming->messages[state->reply];
+    take_stats(message, &event->stats, now - state->started);
+    message->version++;
+    message->dirty = true;
+    switch (event->kind) {
+    case SX_EVENT_PREFILL:
+        state->prefill_done = event->prefill_done;
+        state->prefill_total = event->prefill_total;
+        break;
+    case SX_EVENT_TEXT:
+        state->prefill_total = 0;
+        if (event->length)
+            chat_text_append(event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content,
+                             event->text, event->length);
+        break;
+    case SX_EVENT_SIGNALS:
+        take_point(message, event);
+        break;
+    case SX_EVENT_EXIT:
+        take_exit(state, message, event);
+        break;
+    case SX_EVENT_DONE:
+        message->complete = true;
+        message->done_reason = event->done_reason;
+        state->streaming = NULL;
+        break;
+    }
+}
+
+void chat_fail_reply(chat_state *state, const char *reason)
+{
+    if (!state->streaming) return;
+    chat_message *message = &state->streaming->messages[state->reply];
+    chat_text_set(&message->failure, reason, strlen(reason));
+    message->complete = true;
+    message->dirty = true;
+    message->version++;
+    state->streaming = NULL;
+}
+
+bool chat_can_keep_thinking(const chat_state *state)
+{
+    const chat_conversation *conversation = state->current;
+    int32_t last = chat_path_last(conversation);
+    return last >= 0 && conversation->messages[last].role == SX_ROLE_ASSISTANT && conversation->messages[last].left &&
+           (!state->streaming || (state->streaming == conversation && state->reply == (uint32_t)last));
+}
+
+bool chat_keep_thinking(chat_state *state, double now)
+{
+    if (!chat_can_keep_thinking(state)) return false;
+    chat_conversation *conversation = state->current;
+    uint32_t last = (uint32_t)chat_path_last(conversation);
+    chat_message *message = &conversation->messages[last];
+    chat_text_clear(&message->content);
+    while (message->point_count && message->points[message->point_count - 1].token_index > message->exit_token)
+        message->point_count--;
+    message->left = false;
+    message->complete = false;
+    message->done_reason = 0;
+    message->exit_sentence[0] = 0;
+    state->saved_tokens -= message->saved_tokens < state->saved_tokens ? message->saved_tokens : state->saved_tokens;
+    message->saved_tokens = 0;
+    message->dirty = true;
+    message->version++;
+    if (!state->streaming) {
+        state->streaming = conversation;
+        state->reply = last;
+        state->started = now - message->seconds;
+    }
+    return true;
+}
+
+bool chat_is_thinking(const chat_message *message)
+{
+    return !message->complete && !message->left && message->content.length == 0;
+}
+
+chat_forecast chat_thinking_forecast(const chat_message *message)
+{
+    chat_forecast forecast = {.seconds = -1};
+    for (uint32_t i = message->point_count; i-- > 0;) {
+        if (!message->points[i].has_signals) continue;
+        const sx_signals *signals = &message->points[i].smoothed;
+        forecast.known = true;
+        forecast.progress = clamp(signals->progress, 0, 1, 0);
+        forecast.tokens = (uint32_t)clamp(signals->remain, 0, 1e6f, 0);
+        if (message->tokens_per_second > 0) forecast.seconds = forecast.tokens / message->tokens_per_second;
+        break;
+    }
+    return forecast;
+}
+
+void chat_thinking_sentence(const chat_message *message, char *text, size_t size)
+{
+    int length = snprintf(text, size, "Thought for %u token%s", message->thinking_tokens,
+                          message->thinking_tokens == 1 ? "" : "s");
+    if (length > 0 && (size_t)length < size && message->exit_sentence[0])
+        snprintf(text + length, size - (size_t)length, " · %s", message->exit_sentence);
+}
+
+// ---- Settings to the engine ----------------------------------------------------------------------------------------
+
+static float between(float little, float middle, float much, float effort)
+{
+    return effort < 0.5f ? little + (middle - little) * effort * 2 : middle + (much - middle) * (effort - 0.5f) * 2;
+}
+
+chat_thresholds chat_thresholds_of(const chat_settings *settings)
+{
+    float effort = settings->effort;
+    return (chat_thresholds){.confidence = between(0.3f, calibrated.confidence, 0.99f, effort),
+                             .progress = between(0.02f, calibrated.progress, 0.95f, effort),
+                             .remain = between(1000, calibrated.remain, 4, effort)};
+}
+
+sx_policy chat_policy(const chat_settings *settings)
+{
+    sx_policy policy = {.kind = settings->policy};
+    if (settings->effort >= 0.995f) {
+        policy.kind = SX_POLICY_NONE;
+    } else if (fabsf(settings->effort - 0.5f) >
+               0.01f) { // in the middle zeros ask for what the draft was calibrated with
+        chat_thresholds thresholds = chat_thresholds_of(settings);
+        policy.confidence = thresholds.confidence;
+        policy.progress = thresholds.progress;
+        policy.remain = thresholds.remain;
+        policy.margin = between(-8, -3, -0.3f, settings->effort);
+        policy.entropy = between(2, 0.5f, 0.05f, settings->effort);
+    }
+    return policy;
+}
+
+const char *chat_effort_name(float effort)
+{
+    return effort < 0.15f    ? "Thinks very little"
+           : effort < 0.45f  ? "Thinks less"
+           : effort <= 0.55f ? "Thinks as calibrated"
+           : effort < 0.85f  ? "Thinks more"
+           : effort < 0.995f ? "Thinks long"
+                             : "Thinks as long as it wants";
+}

@@ -1,0 +1,369 @@
+// What surrounds the conversation: the side bar, the composer, text fields, and the frame that puts all in place.
+#include "app.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SIDEBAR = 264, NARROW = 760, HEADER = 52, ROW = 36, COMPOSER_LINES = 8 };
+
+// ---- Text fields ---------------------------------------------------------------------------------------------------
+
+// The text with what an input method is composing put in at the cursor.
+static void field_layout(chat_app *app, app_field field, int width, chat_font font, layout *out, size_t *cursor)
+{
+    const chat_input *input = &app->fields[field];
+    layout_measure measure = draw_measure(&app->draw);
+    chat_text text = {0};
+    chat_text_append(&text, chat_text_string(&input->text), input->text.length);
+    *cursor = input->cursor;
+    if (app->field == field && app->composition.length) {
+        chat_text_insert(&text, input->cursor, app->composition.data, app->composition.length);
+        *cursor += app->composition.length;
+    }
+    layout_build_plain(out, chat_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
+    chat_text_free(&text);
+}
+
+int view_field_height(chat_app *app, app_field field, int width, chat_font font)
+{
+    layout l = {0};
+    size_t cursor;
+    field_layout(app, field, width, font, &l, &cursor);
+    int height = l.height, line = font_line_height(app->draw.fonts, font);
+    layout_free(&l);
+    return height < line ? line : height > COMPOSER_LINES * line ? COMPOSER_LINES * line : height;
+}
+
+static void field_pointer(chat_app *app, app_field field, SDL_Rect rect, const layout *l, int top)
+{
+    chat_draw *draw = &app->draw;
+    chat_input *input = &app->fields[field];
+    if (!draw_inside(draw, rect) && !(app->field_selecting && app->field == field)) return;
+    draw->beam = true;
+    layout_measure measure = draw_measure(draw);
+    size_t offset = layout_hit(l, &measure, draw->mouse_x - rect.x, draw->mouse_y - top);
+    if (draw->pressed) {
+        app->field = field;
+        app->field_selecting = true;
+        input_move_to(input, offset, (SDL_GetModState() & KMOD_SHIFT) != 0);
+        if (draw->clicks == 2) {
+            input_move(input, -1, INPUT_WORD, false);
+            input_move(input, 1, INPUT_WORD, true);
+        }
+    } else if (app->field_selecting && draw->down && draw->clicks < 2) {
+        input_move_to(input, offset, true);
+    }
+}
+
+void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, const char *placeholder)
+{
+    chat_draw *draw = &app->draw;
+    const chat_theme *theme = draw->theme;
+    const chat_input *input = &app->fields[field];
+    bool focused = app->field == field;
+    layout l = {0};
+    size_t cursor, from, to;
+    int x, y, height;
+    field_layout(app, field, rect.w, font, &l, &cursor);
+    layout_measure measure = draw_measure(draw);
+    layout_position(&l, &measure, (uint32_t)cursor, &x, &y, &height);
+    int top = rect.y;
+    if (y + height > rect.h) top -= y + height - rect.h; // the cursor stays in sight
+    input_selection(input, &from, &to);
+    SDL_Rect before = draw->clip;
+    draw_clip(draw, &rect);
+    field_pointer(app, field, rect, &l, top);
+    if (input->text.length == 0 && app->composition.length == 0)
+        draw_text_in(draw, font, (SDL_Rect){rect.x, rect.y, rect.w, font_line_height(draw->fonts, font)}, placeholder,
+                     theme->faint, 0);
+    draw_layout(draw, &l, rect.x, top, rect.y, rect.y + rect.h, focused ? (uint32_t)from : 0,
+                focused ? (uint32_t)to : 0, false);
+    if (focused) {
+        SDL_Rect caret = {rect.x + x, top + y + height / 6, px(draw, 1.5f), height - height / 3};
+        draw_rect(draw, caret, theme->accent);
+        SDL_SetTextInputRect(&caret);
+    }
+    draw_clip(draw, before.w ? &before : NULL);
+    layout_free(&l);
+}
+
+// ---- Composer ------------------------------------------------------------------------------------------------------
+
+static int composer_width(chat_app *app, int width)
+{
+    int column = width - px(&app->draw, 48), most = px(&app->draw, 760);
+    return column > most ? most : column;
+}
+
+int view_composer_height(chat_app *app, int width)
+{
+    int inner = composer_width(app, width) - px(&app->draw, 32);
+    int notice = app->state.notice.length ? px(&app->draw, 44) : 0;
+    return view_field_height(app, FIELD_COMPOSER, inner, CHAT_FONT_BODY) + px(&app->draw, 12 + 44 + 40) + notice;
+}
+
+static void draw_notice(chat_app *app, SDL_Rect rect)
+{
+    chat_draw *draw = &app->draw;
+    int button = px(draw, 28);
+    draw_round(draw, rect, px(draw, 8), draw->theme->accent_soft);
+    SDL_Rect text = {rect.x + px(draw, 12), rect.y, rect.w - button - px(draw, 20), rect.h};
+    draw_text_in(draw, CHAT_FONT_SMALL, text, app->state.notice.data, draw->theme->text, 0);
+    if (draw_inside(draw, text)) {
+        draw->tip = app->state.notice.data;
+        draw->tip_at = text;
+    }
+    if (draw_button(draw, (SDL_Rect){rect.x + rect.w - button - px(draw, 4), rect.y + px(draw, 4), button, button}, "×",
+                    BUTTON_QUIET, NULL)) {
+        chat_text_clear(&app->state.notice);
+        app->redraw = true;
+    }
+}
+
+static void composer_tools(chat_app *app, SDL_Rect card)
+{
+    chat_draw *draw = &app->draw;
+    int y = card.y + card.h - px(draw, 40), height = px(draw, 32), pad = px(draw, 8);
+    bool busy = app->state.streaming != NULL;
+    const chat_message *reply = busy ? &app->state.streaming->messages[app->state.reply] : NULL;
+    bool thinking = busy && chat_is_thinking(reply);
+    const char *label = busy ? "Stop" : app->editing >= 0 ? "Ask again" : "Send";
+    int width = draw_button_width(draw, label);
+    SDL_Rect button = {card.x + card.w - width - pad, y, width, height};
+    bool ready = !input_is_empty(&app->fields[FIELD_COMPOSER]) && app->link.phase == LINK_READY;
+    if (draw_button(draw, button, label, busy || !ready ? BUTTON_OUTLINE : BUTTON_FILLED,
+                    busy ? "Stop writing" : "Send (Enter)")) {
+        if (busy) {
+            app_stop(app);
+        } else {
+            app_send(app);
+        }
+    }
+    if (busy && !thinking && link_can_keep_thinking(&app->link, &app->state)) {
+        int longer = draw_button_width(draw, "Think longer");
+        button = (SDL_Rect){button.x - longer - pad, y, longer, height};
+        if (draw_button(draw, button, "Think longer", BUTTON_OUTLINE,
+                        "Withdraw the answer and go on thinking (Ctrl+L)"))
+            app_think_longer(app);
+    }
+    if (app->editing >= 0) {
+        int cancel = draw_button_width(draw, "Cancel");
+        button = (SDL_Rect){button.x - cancel - pad, y, cancel, height};
+        if (draw_button(draw, button, "Cancel", BUTTON_QUIET, "Leave the question as it was (Esc)"))
+            app_cancel_edit(app);
+    }
+    chat_settings *settings = &app->state.settings;
+    bool wide = card.w > px(draw, 460);
+    SDL_Rect slider = {card.x + px(draw, 16), y, px(draw, wide ? 150 : 110), height};
+    if (settings->no_thinking) {
+        draw_text_in(draw, CHAT_FONT_SMALL, slider, "Does not think", draw->theme->dim, 0);
+        return;
+    }
+    draw_slider(draw, slider, &settings->effort, "Think little … think long: moves all thresholds of the early exit");
+    SDL_Rect name = {slider.x + slider.w + px(draw, 12), y, button.x - slider.x - slider.w - px(draw, 16), height};
+    if (name.w > px(draw, 40))
+        draw_text_in(draw, CHAT_FONT_SMALL, name, chat_effort_name(settings->effort), draw->theme->dim, 0);
+}
+
+void view_composer(chat_app *app, SDL_Rect rect)
+{
+    chat_draw *draw = &app->draw;
+    int width = composer_width(app, rect.w), x = rect.x + (rect.w - width) / 2, y = rect.y;
+    if (app->state.notice.length) {
+        draw_notice(app, (SDL_Rect){x, y, width, px(draw, 36)});
+        y += px(draw, 44);
+    }
+    int bottom = rect.y + rect.h - px(draw, 28);
+    SDL_Rect card = {x, y, width, bottom - y};
+    bool focused = app->field == FIELD_COMPOSER && !app->overlay;
+    draw_card(draw, card, px(draw, 16), draw->theme->card, focused ? draw->theme->faint : draw->theme->border);
+    SDL_Rect field = {x + px(draw, 16), y + px(draw, 12), width - px(draw, 32), card.h - px(draw, 12 + 44)};
+    view_field(app, FIELD_COMPOSER, field, CHAT_FONT_BODY, app->editing >= 0 ? "Change the question" : "Ask something");
+    composer_tools(app, card);
+    draw_text_in(draw, CHAT_FONT_TINY, (SDL_Rect){x, bottom + px(draw, 2), width, px(draw, 22)},
+                 "Enter sends · Shift+Enter starts a line · Esc answers now · F1 all keys", draw->theme->faint, 1);
+}
+
+// ---- Side bar ------------------------------------------------------------------------------------------------------
+
+static void draw_row(chat_app *app, chat_conversation *conversation, SDL_Rect row)
+{
+    chat_draw *draw = &app->draw;
+    const chat_theme *theme = draw->theme;
+    bool current = conversation == app->state.current, over = draw_inside(draw, row);
+    int button = px(draw, 24), pad = px(draw, 12);
+    if (current || over) draw_round(draw, row, px(draw, 8), current ? theme->hover : theme->raised);
+    if (app->renaming == conversation) {
+        SDL_Rect field = {row.x + pad, row.y + px(draw, 8), row.w - 2 * pad, row.h - px(draw, 12)};
+        view_field(app, FIELD_RENAME, field, CHAT_FONT_SMALL, "Title");
+        return;
+    }
+    int buttons = over && current ? 2 * button + px(draw, 4) : 0;
+    SDL_Rect name = {row.x + pad, row.y, row.w - 2 * pad - buttons, row.h};
+    draw_text_in(draw, CHAT_FONT_SMALL, name, conversation->title, current ? theme->text : theme->dim, 0);
+    if (app->state.streaming == conversation && !buttons)
+        draw_round(draw, (SDL_Rect){row.x + row.w - pad, row.y + row.h / 2 - px(draw, 3), px(draw, 6), px(draw, 6)},
+                   px(draw, 3), theme->accent);
+    if (!over) return;
+    draw->hand = true;
+    int y = row.y + (row.h - button) / 2, x = row.x + row.w - buttons - px(draw, 4);
+    if (buttons && draw_button(draw, (SDL_Rect){x, y, button, button}, "✎", BUTTON_QUIET, "Rename (F2)")) {
+        app_begin_rename(app, conversation);
+    } else if (buttons && draw_button(draw, (SDL_Rect){x + button, y, button, button}, "×", BUTTON_QUIET,
+                                      "Delete (Ctrl+Shift+Backspace)")) {
+        app_open_overlay(app, OVERLAY_DELETE);
+    } else if (draw->pressed && !current) {
+        app_select(app, conversation);
+        app->redraw = true;
+    } else if (draw->pressed && draw->clicks == 2) {
+        app_begin_rename(app, conversation);
+    }
+}
+
+static void draw_list(chat_app *app, SDL_Rect rect)
+{
+    chat_draw *draw = &app->draw;
+    chat_state *state = &app->state;
+    int row = px(draw, ROW), count = 0;
+    for (uint32_t i = 0; i < state->count; i++)
+        count += state->conversations[i]->matches;
+    int most = count * row - rect.h;
+    if (app->list_scroll > most) app->list_scroll = most;
+    if (app->list_scroll < 0) app->list_scroll = 0;
+    draw_clip(draw, &rect);
+    int y = rect.y - app->list_scroll;
+    uint32_t before = state->count;
+    for (uint32_t i = 0; i < state->count && state->count == before; i++) {
+        if (!state->conversations[i]->matches) continue;
+        if (y + row > rect.y && y < rect.y + rect.h)
+            draw_row(app, state->conversations[i], (SDL_Rect){rect.x, y, rect.w, row - px(draw, 2)});
+        y += row;
+    }
+    if (count == 0)
+        draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){rect.x, rect.y, rect.w, row}, "Nothing found",
+                     draw->theme->faint, 1);
+    draw_clip(draw, NULL);
+}
+
+static void draw_model_card(chat_app *app, SDL_Rect rect)
+{
+    chat_draw *draw = &app->draw;
+    const chat_theme *theme = draw->theme;
+    const engine_link *link = &app->link;
+    char text[256];
+    bool clicked = draw_button(draw, rect, "", BUTTON_QUIET, "Open a model (Ctrl+O)"), over = draw_inside(draw, rect);
+    draw_card(draw, rect, px(draw, 10), over ? theme->raised : theme->card, theme->border);
+    int pad = px(draw, 12), line = px(draw, 20);
+    SDL_Rect first = {rect.x + pad, rect.y + px(draw, 8), rect.w - 2 * pad, line};
+    SDL_Rect second = {first.x, first.y + line, first.w, line};
+    const char *name = link->phase == LINK_READY    ? link->info.model_name
+                       : link->phase == LINK_FAILED ? "No model"
+                                                    : "Loading";
+    draw_text_in(draw, CHAT_FONT_SMALL_BOLD, first, name, theme->text, 0);
+    if (link->phase == LINK_LOADING) {
+        draw_bar(draw, (SDL_Rect){second.x, second.y + px(draw, 8), second.w, px(draw, 4)},
+                 (float)link->progress.fraction, theme->accent);
+    } else {
+        snprintf(text, sizeof text, "%s%s", link->phase == LINK_READY ? link->info.device : "Click to open one",
+                 link->phase == LINK_READY && link->info.draft_name[0] ? " · with draft" : "");
+        draw_text_in(draw, CHAT_FONT_TINY, second, text, theme->dim, 0);
+    }
+    if (clicked) app_open_overlay(app, OVERLAY_MODELS);
+}
+
+void view_sidebar(chat_app *app, SDL_Rect rect)
+{
+    chat_draw *draw = &app->draw;
+    const chat_theme *theme = draw->theme;
+    char text[96];
+    int pad = px(draw, 12), width = rect.w - 2 * pad, x = rect.x + pad, y = rect.y + pad;
+    draw_rect(draw, rect, theme->side);
+    draw_rect(draw, (SDL_Rect){rect.x + rect.w - 1, rect.y, 1, rect.h}, theme->border);
+    if (draw_button(draw, (SDL_Rect){x, y, width, px(draw, 36)}, "New chat", BUTTON_OUTLINE, "Ctrl+N")) app_new(app);
+    y += px(draw, 44);
+    SDL_Rect search = {x, y, width, px(draw, 32)};
+    draw_round(draw, search, px(draw, 8), theme->raised);
+    view_field(app, FIELD_SEARCH, (SDL_Rect){x + pad, y + px(draw, 6), width - 2 * pad, px(draw, 22)}, CHAT_FONT_SMALL,
+               "Search");
+    y += px(draw, 44);
+    int bottom = rect.y + rect.h - pad;
+    SDL_Rect model = {x, bottom - px(draw, 56), width, px(draw, 56)};
+    draw_model_card(app, model);
+    bottom = model.y - px(draw, 8);
+    if (app->state.saved_tokens) {
+        int used = snprintf(text, sizeof text, "%llu tokens", (unsigned long long)app->state.saved_tokens);
+        if (app->state.saved_seconds > 0.05)
+            used += snprintf(text + used, sizeof text - (size_t)used, " and %.1f s", app->state.saved_seconds);
+        snprintf(text + used, sizeof text - (size_t)used, " of thinking saved");
+        bottom -= px(draw, 24);
+        draw_text_in(draw, CHAT_FONT_TINY, (SDL_Rect){x, bottom, width, px(draw, 20)}, text, theme->accent, 1);
+        bottom -= px(draw, 4);
+    }
+    draw_list(app, (SDL_Rect){x, y, width, bottom - y});
+}
+
+// ---- Frame ---------------------------------------------------------------------------------------------------------
+
+static void draw_header(chat_app *app, SDL_Rect rect, bool narrow)
+{
+    chat_draw *draw = &app->draw;
+    int size = px(draw, 32), y = rect.y + (rect.h - size) / 2, x = rect.x + px(draw, 12), pad = px(draw, 4);
+    if (draw_button(draw, (SDL_Rect){x, y, size, size}, "☰", BUTTON_QUIET, "Conversations (Ctrl+B)")) {
+        if (narrow) {
+            app->drawer = !app->drawer;
+        } else {
+            app->state.settings.hide_sidebar = !app->state.settings.hide_sidebar;
+        }
+        app->redraw = true;
+    }
+    int right = rect.x + rect.w - px(draw, 12), width = draw_button_width(draw, "Settings") - px(draw, 4);
+    right -= width;
+    if (draw_button(draw, (SDL_Rect){right, y, width, size}, "Settings", BUTTON_QUIET, "Ctrl+,"))
+        app_open_overlay(app, OVERLAY_SETTINGS);
+    if (app->state.current->count && rect.w > px(draw, 420)) {
+        width = draw_button_width(draw, "Export") - px(draw, 4);
+        right -= width + pad;
+        if (draw_button(draw, (SDL_Rect){right, y, width, size}, "Export", BUTTON_QUIET,
+                        "Write as Markdown into your home folder (Ctrl+S; with Shift as JSON)"))
+            app_export(app, false);
+    }
+    SDL_Rect title = {x + size + px(draw, 8), rect.y, right - x - size - px(draw, 16), rect.h};
+    if (app->state.current->count)
+        draw_text_in(draw, CHAT_FONT_SMALL_BOLD, title, app->state.current->title, draw->theme->text, 0);
+}
+
+void view_frame(chat_app *app)
+{
+    chat_draw *draw = &app->draw;
+    bool narrow = app->width < px(draw, NARROW);
+    int side = narrow || app->state.settings.hide_sidebar ? 0 : px(draw, SIDEBAR), header = px(draw, HEADER);
+    bool modal = app->overlay || (narrow && app->drawer);
+    if (!narrow) app->drawer = false;
+    draw->hand = draw->beam = false;
+    draw->tip = NULL;
+    draw->focus_count = 0;
+    draw->enabled = !modal;
+    draw_rect(draw, (SDL_Rect){0, 0, app->width, app->height}, draw->theme->background);
+    if (side) view_sidebar(app, (SDL_Rect){0, 0, side, app->height});
+    int width = app->width - side, composer = view_composer_height(app, width);
+    draw_header(app, (SDL_Rect){side, 0, width, header}, narrow);
+    view_transcript(app, (SDL_Rect){side, header, width, app->height - header - composer - px(draw, 8)});
+    view_composer(app, (SDL_Rect){side, app->height - composer, width, composer});
+    if (modal) {
+        chat_color shade = {0, 0, 0, draw->theme->dark ? 140 : 70};
+        draw_rect(draw, (SDL_Rect){0, 0, app->width, app->height}, shade);
+        draw->enabled = true;
+        draw->tip = NULL;
+        draw->hand = draw->beam = false;
+    }
+    if (narrow && app->drawer && !app->overlay) {
+        SDL_Rect panel = {0, 0, px(draw, SIDEBAR) < app->width ? px(draw, SIDEBAR) : app->width, app->height};
+        view_sidebar(app, panel);
+        if (draw->pressed && draw->mouse_x > panel.w) app->drawer = false;
+    } else if (app->overlay) {
+        view_overlay(app);
+    }
+    draw_tip(draw, app->width, app->height);
+    if (draw->focus >= draw->focus_count) draw->focus = -1;
+    font_end_frame(draw->fonts);
+}
