@@ -75,7 +75,7 @@ typedef enum sx_load_stage {
 
 typedef struct sx_load_progress {
     sx_load_stage stage;
-    double fraction;       // of the whole load, 0..1, never falls
+    double fraction; // of the whole load, 0..1, never falls
     uint64_t bytes_loaded, bytes_total;
 } sx_load_progress;
 
@@ -88,14 +88,14 @@ typedef struct sx_engine_desc {
     uint32_t target_source_count;    // they must stay readable until the engine is ready
     const sx_source *draft_sources;
     uint32_t draft_source_count;
-    bool no_draft;            // ignore the bundled draft
-    const char *device;       // NULL: the best; a number of sx_list_devices or part of a name
-    const char *cache_dir;    // folder for compiled pipelines and measurements; NULL: none
-    uint32_t context;         // tokens of every session; 0: the model's own, at most 8,192 and what memory allows
+    bool no_draft;         // ignore the bundled draft
+    const char *device;    // NULL: the best; a number of sx_list_devices or part of a name
+    const char *cache_dir; // folder for compiled pipelines and measurements; NULL: none
+    uint32_t context;      // tokens of every session; 0: the model's own, at most 8,192 and what memory allows
     sx_kv_type kv_type;
-    bool quantize_draft;      // turn F16/BF16/F32 draft matrices into Q8_0 while loading
-    bool validation;          // Vulkan validation layers
-    const char *template_name; // force a chat template; NULL: recognise the model's own
+    bool quantize_draft;                       // turn F16/BF16/F32 draft matrices into Q8_0 while loading
+    bool validation;                           // Vulkan validation layers
+    const char *template_name;                 // force a chat template; NULL: recognise the model's own
     void (*log)(void *user, const char *line); // warnings; may be NULL; must outlive the engine
     void *log_user;
 } sx_engine_desc;
@@ -114,20 +114,20 @@ void sx_engine_destroy(sx_engine *engine);
 enum { SX_SIGNAL_HAS_CONFIDENCE = 1, SX_SIGNAL_HAS_PROGRESS = 2, SX_SIGNAL_HAS_REMAIN = 4 };
 
 typedef struct sx_engine_info {
-    char model_name[128];      // general.name, or the file's name
+    char model_name[128]; // general.name, or the file's name
     char architecture[32];
-    char format[48];           // dominant weight format, e.g. "Q4_K_M mix: Q4_K 169, Q6_K 29"
-    char template_name[32];    // "" when unknown: then only raw prompts work
-    char draft_name[128];      // "" without a draft
+    char format[48];        // dominant weight format, e.g. "Q4_K_M mix: Q4_K 169, Q6_K 29"
+    char template_name[32]; // "" when unknown: then only raw prompts work
+    char draft_name[128];   // "" without a draft
     char device[128];
     uint32_t layers, hidden, vocabulary, context;
     uint64_t parameters;
     uint64_t weight_bytes, kv_bytes, scratch_bytes; // on the device; kv for one session
-    uint32_t signals;          // SX_SIGNAL_HAS_*
-    bool thinks;               // the template has think markers
-    bool bitwise_lossless;     // the device's self-test found a row's logits equal alone and in a batch, to the bit
+    uint32_t signals;                               // SX_SIGNAL_HAS_*
+    bool thinks;                                    // the template has think markers
+    bool bitwise_lossless; // the device's self-test found a row's logits equal alone and in a batch, to the bit
     bool bundled;
-    double draft_acceptance;   // tokens per cycle in the load-time self-test, 0 without a draft
+    double draft_acceptance; // tokens per cycle in the load-time self-test, 0 without a draft
     double load_seconds;
 } sx_engine_info;
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info);
@@ -138,8 +138,8 @@ void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info);
 sx_status sx_engine_render(const sx_engine *engine, const sx_message *messages, uint32_t count, bool no_thinking,
                            char **out, sx_error *error);
 // Token ids of the text; markers such as <think> in it are parsed when `special`. Freed with sx_free.
-sx_status sx_engine_tokenize(const sx_engine *engine, const char *text, size_t length, bool special,
-                             uint32_t **tokens, uint32_t *count, sx_error *error);
+sx_status sx_engine_tokenize(const sx_engine *engine, const char *text, size_t length, bool special, uint32_t **tokens,
+                             uint32_t *count, sx_error *error);
 // The bytes of the tokens (special tokens spelled out), terminated. Freed with sx_free.
 sx_status sx_engine_detokenize(const sx_engine *engine, const uint32_t *tokens, uint32_t count, char **text,
                                size_t *length, sx_error *error);
@@ -148,13 +148,13 @@ void sx_free(void *memory);
 // ---- Generation ----------------------------------------------------------------------------------------------------
 
 typedef struct sx_sampling {
-    float temperature; // 0: greedy
-    uint32_t top_k;    // 0: off
-    float top_p;       // 0 or 1: off
-    float min_p;       // 0: off
+    float temperature;                         // 0: greedy
+    uint32_t top_k;                            // 0: off
+    float top_p;                               // 0 or 1: off
+    float min_p;                               // 0: off
     float presence_penalty, frequency_penalty; // as in OpenAI's API, over the reply
     float repetition_penalty;                  // 0 or 1: off
-    uint64_t seed;     // the same seed, settings and prompt give the same text with any draft, on the same device
+    uint64_t seed; // the same seed, settings and prompt give the same text with any draft, on the same device
     const uint32_t *bias_tokens; // [bias_count], at most 64
     const float *bias_values;    // added to the logits
     uint32_t bias_count;
@@ -180,10 +180,10 @@ typedef enum sx_smoothing {
 // Zero means: what the draft (or signal head) was calibrated with; where it says nothing, the default named here.
 typedef struct sx_policy {
     sx_policy_kind kind;
-    uint32_t signals;      // SX_SIGNAL_HAS_*, those that must all agree; 0: all the model has
-    float confidence;      // exit above; default 0.8
-    float progress;        // exit above; default 0.3
-    float remain;          // exit below, tokens; default 200
+    uint32_t signals; // SX_SIGNAL_HAS_*, those that must all agree; 0: all the model has
+    float confidence; // exit above; default 0.8
+    float progress;   // exit above; default 0.3
+    float remain;     // exit below, tokens; default 200
     sx_smoothing smoothing;
     float alpha;           // of ewma; default 0.1 per cycle of 3 tokens, that is 0.0345 per token
     float margin;          // nats, < 0: exit when log p(</think>) - max log p is at least this; default -3
@@ -192,9 +192,9 @@ typedef struct sx_policy {
     bool reference_splits; // only the paper's six step-split tokens are boundaries
     bool no_loop_guard;
     uint32_t minimum_thinking; // tokens
-    uint32_t soft_budget;  // leave at the first step boundary with this many thinking tokens; 0: none
-    uint32_t hard_budget;  // leave at this many, mid-sentence if need be; 0: none
-    const char *exit_message; // forced before the close marker; NULL: the template's own; "" for none
+    uint32_t soft_budget;      // leave at the first step boundary with this many thinking tokens; 0: none
+    uint32_t hard_budget;      // leave at this many, mid-sentence if need be; 0: none
+    const char *exit_message;  // forced before the close marker; NULL: the template's own; "" for none
 } sx_policy;
 
 typedef enum sx_draft_kind {
@@ -219,9 +219,9 @@ typedef struct sx_generate_desc {
     const char *prompt;
     const uint32_t *tokens;
     uint32_t token_count;
-    bool no_thinking;      // ask the template for an answer without thinking
-    bool prefill_thinking; // start the reply with the think marker and a built-in instruction, for models that do not
-                           // think by themselves: for trying things
+    bool no_thinking;        // ask the template for an answer without thinking
+    bool prefill_thinking;   // start the reply with the think marker and a built-in instruction, for models that do not
+                             // think by themselves: for trying things
     uint32_t maximum_tokens; // of the reply; 0: as many as the context holds
     const char *const *stop; // stop strings [stop_count], at most 16; the text ends before the first that appears
     uint32_t stop_count;
@@ -256,8 +256,8 @@ typedef enum sx_done_reason {
     SX_DONE_END_OF_TURN = 1,
     SX_DONE_MAXIMUM, // maximum_tokens or the context is full
     SX_DONE_STOP_STRING,
-    SX_DONE_LOOPED,  // the answer repeated itself without end
-    SX_DONE_STOPPED  // sx_session_stop
+    SX_DONE_LOOPED, // the answer repeated itself without end
+    SX_DONE_STOPPED // sx_session_stop
 } sx_done_reason;
 
 typedef struct sx_signals {
@@ -269,12 +269,12 @@ typedef struct sx_signals {
 // Counted from sx_session_begin.
 typedef struct sx_stats {
     uint32_t prompt_tokens, reused_tokens; // reused: found in the session's KV
-    uint32_t tokens;          // of the reply, markers and forced tokens included
+    uint32_t tokens;                       // of the reply, markers and forced tokens included
     uint32_t thinking_tokens, answer_tokens;
     uint32_t forced_tokens;
     uint32_t cycles;
-    uint32_t drafted, accepted; // drafted nodes verified, and those of them accepted
-    double acceptance_length;   // tokens per cycle, the bonus token included
+    uint32_t drafted, accepted;                  // drafted nodes verified, and those of them accepted
+    double acceptance_length;                    // tokens per cycle, the bonus token included
     uint64_t submits, readbacks, readback_bytes; // of cycles
     double prefill_seconds, decode_seconds, first_token_seconds;
 } sx_stats;
@@ -283,14 +283,14 @@ typedef struct sx_event {
     sx_event_kind kind;
     // SX_EVENT_TEXT
     sx_channel channel;
-    const char *text;       // terminated, whole UTF-8 characters; valid until the next call for the session
-    size_t length;          // bytes; may be 0 for tokens that are not shown (markers)
-    uint32_t first_token;   // index in the reply of the piece's first token
+    const char *text;     // terminated, whole UTF-8 characters; valid until the next call for the session
+    size_t length;        // bytes; may be 0 for tokens that are not shown (markers)
+    uint32_t first_token; // index in the reply of the piece's first token
     uint32_t token_count;
     const uint32_t *tokens; // ids [token_count]; valid as text is
     // SX_EVENT_SIGNALS; the values at the exit for SX_EVENT_EXIT
-    uint32_t token_index;   // index in the reply
-    bool boundary;          // the token ends a step
+    uint32_t token_index; // index in the reply
+    bool boundary;        // the token ends a step
     bool has_signals;
     sx_signals raw, smoothed;
     float margin, entropy;
@@ -300,7 +300,7 @@ typedef struct sx_event {
     uint32_t prefill_done, prefill_total; // tokens
     // SX_EVENT_DONE
     sx_done_reason done_reason;
-    sx_stats stats;         // also valid for the other kinds, as far as it is known
+    sx_stats stats; // also valid for the other kinds, as far as it is known
 } sx_event;
 
 typedef struct sx_session_desc {
@@ -330,9 +330,9 @@ sx_status sx_session_keep_thinking(sx_session *session, sx_error *error);
 void sx_session_stop(sx_session *session);
 
 // Moves the session to another engine of the same model, as after SX_ERROR_DEVICE_LOST: keys and values are computed
-// again. A reply that was being written goes on: it is generated again from its prompt, which gives the same tokens, and
-// events go on behind those told already. (After keep-thinking, which a prompt does not determine, it goes on from the
-// tokens told so far.) On failure the session still belongs to its old engine.
+// again. A reply that was being written goes on: it is generated again from its prompt, which gives the same tokens,
+// and events go on behind those told already. (After keep-thinking, which a prompt does not determine, it goes on from
+// the tokens told so far.) On failure the session still belongs to its old engine.
 sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *error);
 
 // Tokens the session holds, valid until the next call: the prompt and the reply so far.
@@ -354,8 +354,8 @@ typedef struct sx_draft_node {
     float logprob;  // of the token under its parent, cumulated from the root
 } sx_draft_node;
 
-// What the draft makes of a sequence: the raw signals at each token (signals [count], may be NULL; zeros where there are
-// no rows) and the tree it proposes behind the last one, best nodes first, parents before children. `*node_count`
+// What the draft makes of a sequence: the raw signals at each token (signals [count], may be NULL; zeros where there
+// are no rows) and the tree it proposes behind the last one, best nodes first, parents before children. `*node_count`
 // receives how many; at most `capacity` are written. Needs count >= 2 and a draft for the tree. Blocks.
 sx_status sx_session_inspect(sx_session *session, const uint32_t *tokens, uint32_t count, const sx_drafting *drafting,
                              sx_signals *signals, sx_draft_node *nodes, uint32_t capacity, uint32_t *node_count,

@@ -1,6 +1,6 @@
-// What AMD's production compiler makes of the kernels, without AMD hardware: Mesa's RADV compiles for any of its devices
-// on a null device. Prints registers, spills, shared memory, occupancy and instructions of each kernel whose name
-// contains the argument, and fails when one spills. Kernels for CPU drivers are left out.
+// What AMD's production compiler makes of the kernels, without AMD hardware: Mesa's RADV compiles for any of its
+// devices on a null device. Prints registers, spills, shared memory, occupancy and instructions of each kernel whose
+// name contains the argument, and fails when one spills. Kernels for CPU drivers are left out.
 //
 // Environment: RADV_FORCE_FAMILY=NAVI21 (or RAVEN, VEGA20, GFX1100, ... as RADV prints them),
 // VK_ICD_FILENAMES=/usr/share/vulkan/icd.d/radeon_icd.x86_64.json, VK_LOADER_LAYERS_DISABLE='~implicit~'.

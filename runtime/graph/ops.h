@@ -1,6 +1,6 @@
-// Ops: each function appends one operation (usually one dispatch) to a tape. It chooses the kernel variant, the grid and
-// the parameters; the mathematics is in the shader of the same name. The graphs (target.c, eagle.c) are sequences of
-// these calls.
+// Ops: each function appends one operation (usually one dispatch) to a tape. It chooses the kernel variant, the grid
+// and the parameters; the mathematics is in the shader of the same name. The graphs (target.c, eagle.c) are sequences
+// of these calls.
 //
 // Conventions: `rows` is the tape's fixed row count (1..SX_MAX_ROWS); activations are float32, row-major,
 // [rows, stride] with the stride in elements; all buffers hold at least `rows` rows. Rows beyond a batch's count hold
@@ -79,7 +79,7 @@ typedef struct sx_attention_shape {
     uint32_t heads, kv_heads, head_dim; // head_dim even, <= 256
     uint32_t rope_dims;                 // <= head_dim; the rest is not rotated
     sx_rope_layout rope_layout;
-    float rope_factor;  // on cos and sin (YaRN); 1 otherwise
+    float rope_factor;    // on cos and sin (YaRN); 1 otherwise
     bool norm_after_rope; // q and k norms behind the rotation (hunyuan), else before it
     float eps;            // of the q and k norms
     float scale;          // on the scores, usually 1 / sqrt(head_dim)
@@ -99,8 +99,8 @@ typedef struct sx_attention_prepare_args {
 void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows,
                              const sx_attention_prepare_args *args);
 
-// out[r, h, :] = softmax(scale * q[r, h] . k[p]) v[p] over the positions p the row sees (SxBatch). Two dispatches: partial
-// sums over splits of SX_ATTENTION_SPLIT positions at fixed absolute places, then their merge in order.
+// out[r, h, :] = softmax(scale * q[r, h] . k[p]) v[p] over the positions p the row sees (SxBatch). Two dispatches:
+// partial sums over splits of SX_ATTENTION_SPLIT positions at fixed absolute places, then their merge in order.
 //                                                               shaders/attention.comp, shaders/attention_merge.comp
 enum { SX_ATTENTION_SPLIT = 64 };
 // Words of scratch for `rows` rows and at most `splits` splits.
@@ -118,7 +118,8 @@ void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const 
 void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out);
 
-// out[r, out_offset + i] = x[source(r), x_offset + i] for i < n; source(r) = batch.source[r], or r when batch is absent.
+// out[r, out_offset + i] = x[source(r), x_offset + i] for i < n; source(r) = batch.source[r], or r when batch is
+// absent.
 //                                                                                         shaders/gather_rows.comp
 typedef struct sx_gather_args {
     sx_gpu_binding x;
@@ -136,10 +137,10 @@ void sx_op_signals(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_b
 
 // ---- Decisions (ops_decide.c) --------------------------------------------------------------------------------------
 
-// samples[r]: SxSample of each row by the settings' sampler. Greedy (temperature 0): arg max of penalised, biased logits
-// (lowest id at ties). Else the Gumbel-max choice among the tokens that top-k, top-p and min-p leave, in the order:
-// penalties, bias, temperature, top-k, top-p, min-p; noise keyed by (seed, position the token will have, token), see
-// noise.glsl. Tokens of equal value are kept or dropped together. Repetition penalty: positive logits are divided,
+// samples[r]: SxSample of each row by the settings' sampler. Greedy (temperature 0): arg max of penalised, biased
+// logits (lowest id at ties). Else the Gumbel-max choice among the tokens that top-k, top-p and min-p leave, in the
+// order: penalties, bias, temperature, top-k, top-p, min-p; noise keyed by (seed, position the token will have, token),
+// see noise.glsl. Tokens of equal value are kept or dropped together. Repetition penalty: positive logits are divided,
 // others multiplied; presence and frequency as in OpenAI's interface. Penalties count the tokens of the reply (counts)
 // and the row's ancestors in the batch, itself included, but not a root that is of the prompt. Tokens at or beyond
 // settings.vocabulary and those with SX_TOKEN_BANNED are never chosen (token 0 when nothing is left); a NaN counts as
@@ -171,10 +172,10 @@ void sx_op_top_k(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_t
 
 // Appends the candidates of a level to the tree and chooses the beam of the next draft pass: the `branch` best of this
 // level by cumulative log-probability (ties: lower index). Level 1 resets the tree and has one parent, the root; levels
-// go up to SX_MAX_PATH - 1. `beam_in` (absent at level 1) is the batch whose rows the children belong to; `beam_out` the
-// next pass's batch: token, position = length + level - 1, slot = length + (level - 1) * branch + row, base = length,
-// ancestors, source = beam row of the parent (0 at level 1). All SX_MAX_ROWS rows of it are written: the draft's cache
-// needs slots up to length + (level - 1) * branch + SX_MAX_ROWS.                                 shaders/expand.comp
+// go up to SX_MAX_PATH - 1. `beam_in` (absent at level 1) is the batch whose rows the children belong to; `beam_out`
+// the next pass's batch: token, position = length + level - 1, slot = length + (level - 1) * branch + row, base =
+// length, ancestors, source = beam row of the parent (0 at level 1). All SX_MAX_ROWS rows of it are written: the
+// draft's cache needs slots up to length + (level - 1) * branch + SX_MAX_ROWS. shaders/expand.comp
 typedef struct sx_expand_args {
     sx_gpu_binding children, state, beam_in;
     uint32_t level, branch;

@@ -32,9 +32,7 @@ void web_log(const char *line)
     (void)line;
 }
 
-void fake_submit(void)
-{
-}
+void fake_submit(void) {}
 
 int fake_arrived(void)
 {
