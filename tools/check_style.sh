@@ -34,7 +34,8 @@ for tool in clang-format ctags; do
 done
 
 count=$(written 'c|h' | wc -l)
-unformatted=$(written 'c|h' | xargs clang-format --dry-run -Werror 2>&1 | sed -n 's/^\([^ :]*\):[0-9].*error: .*/\1/p' | sort -u)
+# shaders/shared.h is GLSL as well, which the tool does not know.
+unformatted=$(written 'c|h' | grep -v '^shaders/' | xargs clang-format --dry-run -Werror 2>&1 | sed -n 's/^\([^ :]*\):[0-9].*error: .*/\1/p' | sort -u)
 for file in $unformatted; do
     complain "$file: run clang-format -i $file"
 done
