@@ -62,13 +62,17 @@ STAGES = {  # (share of foreign prompts, fewest steps, most steps, weights of de
     2: (0.02, 2, 6, (65, 15, 15, 5)),
     3: (0.03, 2, 8, (25, 30, 15, 30)),
     4: (0.03, 2, 8, (10, 20, 15, 55)),
+    5: (0.03, 2, 8, (15, 20, 15, 50)),
 }
+SINGLE = {5: 0.15}  # share of problems of one step, which the held-out sets do not have but people ask
 
 
 def draw(chat, rng, stage, taken):
     foreign, low, high, weights = STAGES[stage]
     if rng.random() < foreign:
         return foreign_sequence(chat, rng)
+    if rng.random() < SINGLE.get(stage, 0.0):
+        low = high = 1
     while True:
         p = P.problem(rng, low, high)
         if p.key not in taken:

@@ -1,5 +1,7 @@
-"""Measures the exported files on the held-out problems; `--calibrate` first chooses the exit rule on other problems."""
+"""Measures the exported files on the held-out problems, or with `--set smoke` on a third set; `--calibrate` first chooses the
+exit rule on the calibration problems and writes it into the draft file."""
 import argparse
+import hashlib
 import json
 from pathlib import Path
 
@@ -58,34 +60,48 @@ def report(traces, raw, lost, rule, lengths):
     }
 
 
+def traces_of(name, problems, target, chat, a):
+    """(finished greedy traces with what happens at their boundaries, number of the unfinished)."""
+    def make():
+        made, n = T.make(target, chat, problems[:a.limit])
+        return T.fill(target, chat, made), n - len(made)
+    digest = hashlib.sha256((a.folder / "demo.gguf").read_bytes()).hexdigest()
+    return T.cached(a.build / f"traces-{name}.pt", (digest, a.limit), make)
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--folder", type=Path, default=HERE)
     a.add_argument("--build", type=Path, default=HERE / "build")
     a.add_argument("--calibrate", action="store_true")
+    a.add_argument("--set", default="heldout", choices=("heldout", "smoke"))
+    a.add_argument("--traces", action="store_true", help="only make the traces, which need no draft")
     a.add_argument("--limit", type=int, default=500)
-    a.add_argument("--threads", type=int, default=2)
+    a.add_argument("--threads", type=int, default=1)
     a = a.parse_args()
     torch.set_num_threads(a.threads)
     chat, (sets, _) = Chat(), P.reserved()
     target, draft = export.load(a.folder)
     rule_file = a.build / "rule.json"
+    if a.traces:
+        traces_of("calibration", sets["calibration"], target, chat, a)
     if a.calibrate:
-        made, n = T.make(target, chat, sets["calibration"][:a.limit])
-        T.fill(target, chat, made)
-        rule, accuracy, tokens = Y.calibrate(made, [draft.signals(t.features) for t in made], n - len(made))
+        made, lost = traces_of("calibration", sets["calibration"], target, chat, a)
+        rule, accuracy, tokens = Y.calibrate(made, [draft.signals(t.features) for t in made], lost)
         print("calibration:", rule, accuracy, tokens, flush=True)
         rule_file.write_text(json.dumps(rule))
         export.write_draft(a.folder / "demo-draft.gguf", draft.state_dict(), Config(), rule)
     rule = json.loads(rule_file.read_text()) if rule_file.exists() else export.DEFAULT_RULE
-    made, n = T.make(target, chat, sets["heldout"][:a.limit])
-    T.fill(target, chat, made)
+    made, lost = traces_of(a.set, sets[a.set], target, chat, a)
+    if a.traces:
+        return
     some = made[::5]
     texts = [t.ids[t.begin:] for t in some]
     lengths = {f"chain_{k}": round(accept(target, draft, chat, [t.problem for t in some], k, texts), 3) for k in (2, 4, 6)}
-    out = report(made, [draft.signals(t.features) for t in made], n - len(made), rule, lengths)
+    out = report(made, [draft.signals(t.features) for t in made], lost, rule, lengths)
     text = json.dumps(out, indent=1)
-    (a.folder / "results.json").write_text(text + "\n")
+    if a.set == "heldout":
+        (a.folder / "results.json").write_text(text + "\n")
     print(text)
 
 

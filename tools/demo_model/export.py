@@ -133,7 +133,7 @@ def read(path, names):
     for ours, theirs in names:
         t = tensors[theirs + ".weight"]
         x = gguf.quants.dequantize(t.data, t.tensor_type)
-        state[ours + ".weight"] = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+        state[ours + ".weight"] = torch.from_numpy(np.array(x, dtype=np.float32))
     return state
 
 

@@ -47,35 +47,26 @@ def outcome(traces, leave, lost=0):
     return right / (len(traces) + lost), tokens / max(1, len(traces))
 
 
-def calibrate(traces, raw, lost=0, slack=0.0034):
-    """The rule with the most tokens saved whose accuracy stays within `slack` of the full thinking's."""
-    full, _ = outcome(traces, lambda t: None, lost)
+def calibrate(traces, raw, lost=0, saving=0.75, around=6):
+    """Among the rules that save at least `saving` of the tokens, the one whose accuracy is best in the worst case over
+    neighbouring confidence thresholds (`around` hundredths to either side); on a tie the most cautious, which thinks
+    longest.  The neighbours stand for what a few hundred problems cannot tell."""
+    _, full = outcome(traces, lambda t: None, lost)
     best = None
     for alpha in (1.0, 0.7, 0.5, 0.3, 0.2):
         views = {id(t): Signals(t, r, alpha) for t, r in zip(traces, raw)}
-        for progress in (0.0, 0.05, 0.1, 0.15):
-            for remain in (1000.0, 400.0, 300.0):
-                for step in range(20, 99):
-                    rule = {"confidence": step / 100, "progress": progress, "remain": remain, "alpha": alpha,
-                            "smoothing": "none" if alpha == 1.0 else "ewma"}
-                    accuracy, tokens = outcome(traces, lambda t: views[id(t)].leave(rule), lost)
-                    key = (accuracy >= full - slack, -tokens if accuracy >= full - slack else accuracy)
+        for progress in (0.0, 0.1, 0.2):
+            for remain in (1000.0, 300.0):
+                rule = {"progress": progress, "remain": remain, "alpha": alpha,
+                        "smoothing": "none" if alpha == 1.0 else "ewma"}
+                rows = [outcome(traces, lambda t: views[id(t)].leave(rule | {"confidence": step / 100}), lost)
+                        for step in range(100)]
+                for step in range(20, 100 - around):
+                    worst = min(a for a, _ in rows[step - around:step + around + 1])
+                    key = (rows[step][1] <= (1 - saving) * full, worst, rows[step][1])
                     if best is None or key > best[0]:
-                        best = (key, rule, accuracy, tokens)
-    return widen(traces, raw, best, lost, full - slack)
-
-
-def widen(traces, raw, best, lost, floor):
-    """Moves the confidence threshold to the middle of the range that does as well within one per cent of the tokens."""
-    _, rule, accuracy, tokens = best
-    views = {id(t): Signals(t, r, rule["alpha"]) for t, r in zip(traces, raw)}
-    good = []
-    for step in range(20, 99):
-        trial = rule | {"confidence": step / 100}
-        a, n = outcome(traces, lambda t: views[id(t)].leave(trial), lost)
-        if a >= floor and n <= 1.02 * tokens:
-            good.append(step)
-    return (rule | {"confidence": good[(len(good) - 1) // 2] / 100} if good else rule), accuracy, tokens
+                        best = (key, rule | {"confidence": step / 100}, *rows[step])
+    return best[1:]
 
 
 def auc(traces, raw):

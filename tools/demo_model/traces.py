@@ -58,38 +58,47 @@ def make(model, chat, problems, temperature=0.0, seed=0):
     return out, len(problems)
 
 
-def probe(model, chat, t):
-    """Fills the boundaries of one trace: one batch of forced exits, teacher-forced with the final and the true answer."""
-    true = P.answer(t.problem)
-    rows, keys = [], []
-    for b in t.boundaries:
-        for value in {t.answer, true}:
-            rows.append(t.ids[:b.at + 1] + [chat.close] + chat.reply(value))
-            keys.append((b, value))
-    ids = pad(rows, chat.pad)
-    h, _ = model.states(ids)
-    skip = 2 + len(chat.piece("The answer is ")) - 1  # </think>, the gap, and the words before the number
-    for row, tokens, (b, value) in zip(h, rows, keys):
-        logp = model.logits(row[b.at:len(tokens) - 1]).log_softmax(-1)
-        want = torch.tensor(tokens[b.at + 1:])
-        got = logp[torch.arange(len(want)), want]
-        if value == true:
-            b.right = bool((logp[1:].argmax(-1) == want[1:]).all())
-        if value == t.answer:
-            b.confidence = float(got[1 + skip:-1].mean().exp())
-            others = logp[0].clone()
-            others[chat.close] = -1e9
-            b.margin = float(logp[0, chat.close] - others.max())
-            b.entropy = float(-(logp[1 + skip].exp() * logp[1 + skip]).sum())
-
-
 @torch.no_grad()
+def probe(model, chat, t):
+    """Fills features and boundaries of one trace: one pass over it, and one over all its forced exits, which are
+    teacher-forced with the final and with the true answer."""
+    true, n = P.answer(t.problem), t.close
+    cache, aux = model.new_cache(1, n + 16), []
+    h = model.step(torch.tensor([t.ids[:n]]), torch.arange(n)[None], cache, n, aux)[0]
+    t.features = torch.cat(aux, -1)[0, t.begin:].clone()
+    keys = [(b, value) for b in t.boundaries for value in sorted({t.answer, true})]
+    replies = [chat.reply(value) for _, value in keys]
+    ids = pad([[chat.close] + r[:-1] for r in replies], chat.pad)
+    pos = torch.tensor([[b.at + 1] for b, _ in keys]) + torch.arange(ids.shape[1])
+    cache = [(k.repeat(len(keys), 1, 1, 1), v.repeat(len(keys), 1, 1, 1)) for k, v in cache]
+    logp = model.logits(model.step(ids, pos, cache, n + 16)).log_softmax(-1)
+    skip = 1 + len(chat.piece("The answer is "))  # the gap, and the words before the number
+    for row, want, (b, value) in zip(logp, replies, keys):
+        row, want = row[:len(want)], torch.tensor(want)
+        if value == true:
+            b.right = bool((row.argmax(-1) == want).all())
+        if value == t.answer:
+            b.confidence = float(row[torch.arange(len(want)), want][skip:-1].mean().exp())
+            b.entropy = float(-(row[skip].exp() * row[skip]).sum())
+            now = model.logits(h[b.at]).log_softmax(-1)
+            b.margin = float(now[chat.close] - now[torch.arange(len(now)) != chat.close].max())
+
+
 def fill(model, chat, traces):
     for t in traces:
         probe(model, chat, t)
-        _, aux = model.states(torch.tensor([t.ids[:t.close]]))
-        t.features = aux[0, t.begin:].clone()
     return traces
+
+
+def cached(path, key, make):
+    """make(), kept in a file for as long as the key is the same."""
+    if path.exists():
+        old = torch.load(path, weights_only=False)
+        if old["key"] == key:
+            return old["value"]
+    value = make()
+    torch.save({"key": key, "value": value}, path)
+    return value
 
 
 def fresh(seed, count, taken):

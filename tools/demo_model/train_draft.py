@@ -88,8 +88,8 @@ def accept(target, draft, chat, problems, length=4, texts=None):
 
 def arguments():
     a = argparse.ArgumentParser()
-    a.add_argument("--total", type=float, default=2e6, help="tokens")
-    a.add_argument("--levels", type=int, default=4)
+    a.add_argument("--total", type=float, default=1.3e6, help="tokens")
+    a.add_argument("--levels", type=int, default=4, help="two in the first 40 % of the run")
     a.add_argument("--lr", type=float, default=0.02)
     a.add_argument("--adam-lr", type=float, default=2e-3)
     a.add_argument("--update", type=int, default=6144, help="tokens of an update")
@@ -123,7 +123,8 @@ class Run:
     def update(self, rows):
         done = self.state["tokens"] / self.a.total
         set_rate(self.opts, min(1.0, self.state["tokens"] / 1e5, max(0.02, 1.6 * (1 - done))))
-        loss, hits = loss_of(self.target, self.draft, rows, self.chat, self.a.levels)
+        levels = self.a.levels if done > 0.4 else min(2, self.a.levels)
+        loss, hits = loss_of(self.target, self.draft, rows, self.chat, levels)
         loss.backward()
         self.state["tokens"] += share_gradients(list(self.draft.parameters()), sum(len(r[0]) for r in rows))
         self.state["draws"] += 1
@@ -134,7 +135,7 @@ class Run:
         return [loss.item()] + hits
 
     def look(self, parts, seconds):
-        mean = [sum(x) / len(x) for x in zip(*parts)]
+        mean = [sum(x) / len(x) for x in zip(*parts)]  # of the levels that all of them have
         got = accept(self.target, self.draft, self.chat, self.watch)
         mean = [x / self.a.workers for x in total(mean + [got])]
         if self.rank == 0:

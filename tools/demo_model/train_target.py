@@ -72,12 +72,12 @@ def rate_at(tokens, total, warm, decay):
 
 def arguments():
     a = argparse.ArgumentParser()
-    a.add_argument("--total", type=float, default=10.5e6, help="tokens")
-    a.add_argument("--stages", default="2e6,5e6,8e6", help="tokens at which stages 1, 2 and 3 end")
+    a.add_argument("--total", type=float, default=11.1e6, help="tokens")
+    a.add_argument("--stages", default="2e6,5e6,8e6,10.5e6", help="tokens at which stages 1 to 4 end")
     a.add_argument("--decay", type=float, default=0.4, help="share of the run with a falling rate")
     a.add_argument("--lr", type=float, default=0.02)
     a.add_argument("--adam-lr", type=float, default=3e-3)
-    a.add_argument("--updates", default="4096,8192,8192,8192", help="tokens of an update, by stage")
+    a.add_argument("--updates", default="4096,8192,8192,8192,8192", help="tokens of an update, by stage")
     a.add_argument("--every", type=float, default=500e3, help="tokens between two looks at generated answers")
     a.add_argument("--workers", type=int, default=2, help="processes of one thread each; they meet once an update")
     a.add_argument("--seed", type=int, default=1)
@@ -94,7 +94,7 @@ class Run:
         self.chat, (_, self.taken) = Chat(), P.reserved()
         rng = random.Random(77)
         self.watch = {s: [P.problem(rng, lo, hi) for _ in range(80)] for s, lo, hi in ((1, 1, 3), (2, 2, 6), (3, 2, 8))}
-        self.watch[4] = self.watch[3]
+        self.watch[4] = self.watch[5] = self.watch[3]
         self.taken |= {p.key for s in (2, 3) for p in self.watch[s]}
         torch.manual_seed(a.seed)
         self.model = Target(Config())
