@@ -112,10 +112,18 @@ void main()
                 EACH_PAIR(PAIR)
             }
         } else {
-#define OWN_KEYS(m) \
-    sum##m = dots_with_keys(query##m, slot_of(r##m, min(at0, position##m), base) * row_words + head_word, \
-                            slot_of(r##m, min(at1, position##m), base) * row_words + head_word);
-            EACH_ROW(OWN_KEYS)
+            // A loop, so that the code is there once; each lane reads back only what it has written.
+            for (uint m = 0; m < ROWS; ++m) {
+                const uint query = min(first + m, queries - 1u), r = p.first_row + query / group;
+                const uint last = batch.position[r];
+                const vec2 sum = dots_with_keys((r * p.heads + kv_head * group + query % group) * p.head_dim,
+                                                slot_of(r, min(at0, last), base) * row_words + head_word,
+                                                slot_of(r, min(at1, last), base) * row_words + head_word);
+                scores[m * SPLIT + from + lane] = sum.x;
+                scores[m * SPLIT + from + STEP + lane] = sum.y;
+            }
+#define OWN_SUM(m) sum##m = vec2(scores[m * SPLIT + from + lane], scores[m * SPLIT + from + STEP + lane]);
+            EACH_ROW(OWN_SUM)
         }
 #define KEEP(m) \
     { \
