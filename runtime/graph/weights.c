@@ -88,6 +88,9 @@ static sx_status check_tensor(const sx_tensor_ref *tensor, sx_format format, uin
     if (tensor->columns != columns)
         return sx_fail(error, SX_ERROR_FORMAT, "%s: tensor %s has %u columns where its neighbours have %u",
                        tensor->source->name, tensor->name, tensor->columns, columns);
+    if (columns % 4) // the kernels load four activations at a time
+        return sx_fail(error, SX_ERROR_UNSUPPORTED, "%s: tensor %s has rows of %u weights, no multiple of 4",
+                       tensor->source->name, tensor->name, columns);
     if (tensor->format == format) return SX_OK;
     if (!sx_can_quantize(format))
         return sx_fail(error, SX_ERROR_UNSUPPORTED, "%s: tensor %s is %s and cannot be made %s", tensor->source->name,

@@ -223,13 +223,20 @@ static void test_failures(void **state)
     assert_int_equal(sx_weights_add_matrix(&weights, f.refs, 2, SX_FORMAT_F32, &matrix, &error), SX_ERROR_UNSUPPORTED);
     *info = before;
     sx_weights_destroy(&weights);
+    sx_weights_init(&weights, H.gpu);
     f.tensors[1].columns = 64;
     assert_int_equal(sx_weights_add_matrix(&weights, f.refs, 2, SX_FORMAT_F32, &matrix, &error), SX_ERROR_FORMAT);
     sx_weights_destroy(&weights);
 
+    sx_weights_init(&weights, H.gpu);
+    f.tensors[0].columns = f.tensors[1].columns = 94;
+    assert_int_equal(sx_weights_add_matrix(&weights, f.refs, 2, SX_FORMAT_F32, &matrix, &error), SX_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "94"));
+    sx_weights_destroy(&weights);
+
     // A file that became shorter: the upload fails, naming tensor and file, and may be given up half way.
     sx_weights_init(&weights, H.gpu);
-    f.tensors[1].columns = COLUMNS;
+    f.tensors[0].columns = f.tensors[1].columns = COLUMNS;
     assert_int_equal(sx_weights_add_matrix(&weights, f.refs, 2, SX_FORMAT_Q8_0, &matrix, &error), SX_OK);
     assert_int_equal(sx_weights_allocate(&weights, &error), SX_OK);
     f.source.mapping = NULL;
