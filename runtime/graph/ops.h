@@ -63,9 +63,9 @@ void sx_op_rms_norm(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const s
 // out[r, out_offset + i] = sum_k weight[i, k] * x[r, k] + bias[i] + residual[r, i]           shaders/linear.comp
 typedef struct sx_linear_args {
     const sx_matrix *weight;
-    sx_gpu_binding x; // [rows, x_stride]; up to 3 values behind the columns of a row are read: they must be finite
-    uint32_t x_stride;       // >= columns, a multiple of 4
-    sx_gpu_binding bias;     // optional, float32 [weight rows]
+    sx_gpu_binding x;    // [rows, x_stride]; up to 3 values behind the columns of a row are read: they must be finite
+    uint32_t x_stride;   // >= columns, a multiple of 4
+    sx_gpu_binding bias; // optional, float32 [weight rows]
     sx_gpu_binding residual; // optional, [rows, residual_stride]; not the same buffer as out
     uint32_t residual_stride;
     sx_gpu_binding out;
