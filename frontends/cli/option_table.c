@@ -139,7 +139,7 @@ const cli_option cli_option_table[] = {
          "JSON lines {\"prompt\": ..., \"answer\": ...}; the answer may be left out"),
     COUNT("limit", 0, CLI_GROUP_COMPARE, limit, 1, MANY, "take only the first N prompts"),
     TEXT("modes", 0, CLI_GROUP_COMPARE, modes, "LIST",
-         "what to compare (default: plain,speculative,specexit); see below"),
+         "what to compare (default: plain,speculative,specexit); see above"),
     TEXT("records", 0, CLI_GROUP_COMPARE, records, "FILE", "write one JSON line for each prompt and mode"),
 
     {"tokens", 0, CLI_GROUP_TOKENS, CLI_TOKENS, 0, "LIST", "token ids, such as 1,2,3", 0, 0, NULL},
