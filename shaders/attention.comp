@@ -20,11 +20,33 @@ layout(local_size_x = LANES) in;
 
 shared float weights[ROWS * SPLIT]; // the scores first
 
+// Loads are made four at a time, to be under way together. What is behind the end of a query counts as 0.
+vec2 key_pair(uint key, uint word)
+{
+    return halves(key + min(word, p.head_dim / 2u - 1u));
+}
+
+float component(uint query, uint i)
+{
+    const float value = q.data[query + min(i, p.head_dim - 1u)];
+    return i < p.head_dim ? value : 0.0;
+}
+
+float add_four(float sum, uint query, uint word, vec2 k0, vec2 k1, vec2 k2, vec2 k3)
+{
+    sum = add_products(sum, component(query, 2u * word), component(query, 2u * word + 1u), k0);
+    sum = add_products(sum, component(query, 2u * word + 2u), component(query, 2u * word + 3u), k1);
+    sum = add_products(sum, component(query, 2u * word + 4u), component(query, 2u * word + 5u), k2);
+    return add_products(sum, component(query, 2u * word + 6u), component(query, 2u * word + 7u), k3);
+}
+
 float dot_with_key(uint query, uint key)
 {
     float sum = 0.0;
-    for (uint word = 0; word < p.head_dim / 2u; ++word) {
-        sum = add_products(sum, q.data[query + 2u * word], q.data[query + 2u * word + 1u], halves(key + word));
+    for (uint word = 0; word < p.head_dim / 2u; word += 4u) {
+        const vec2 k0 = key_pair(key, word), k1 = key_pair(key, word + 1u);
+        const vec2 k2 = key_pair(key, word + 2u), k3 = key_pair(key, word + 3u);
+        sum = add_four(sum, query, word, k0, k1, k2, k3);
     }
     return sum;
 }
@@ -61,9 +83,10 @@ void main()
     EACH_ROW(SUM)
     if (begin + SPLIT <= base) {
         const uint key = min(at, p.slots - 1u) * row_words + head_word;
-        for (uint word = 0; word < words && lane < count; ++word) {
-            const vec2 pair = halves(key + word);
-#define PRODUCTS(m) sum##m = add_products(sum##m, q.data[query##m + 2u * word], q.data[query##m + 2u * word + 1u], pair);
+        for (uint word = 0; word < words && lane < count; word += 4u) {
+            const vec2 k0 = key_pair(key, word), k1 = key_pair(key, word + 1u);
+            const vec2 k2 = key_pair(key, word + 2u), k3 = key_pair(key, word + 3u);
+#define PRODUCTS(m) sum##m = add_four(sum##m, query##m, word, k0, k1, k2, k3);
             EACH_ROW(PRODUCTS)
         }
     } else if (lane < count) {
@@ -94,19 +117,26 @@ void main()
     for (uint word = lane; word < words && count != 0u; word += LANES) {
 #define VALUES(m) vec2 values##m = vec2(0.0);
         EACH_ROW(VALUES)
-        for (uint i = 0; i < count; ++i) {
-            if (begin + i < base) {
-                const vec2 value = halves(values + min(begin + i, p.slots - 1u) * row_words + word);
-#define ADD(m) values##m = add_value(values##m, weights[m * SPLIT + i], value);
-                EACH_ROW(ADD)
-            } else {
+        uint i = 0;
+        for (; i < count && begin + i + 4u <= base; i += 4u) {
+            // What is rounded up has the weight 0 and the last position's slot.
+#define VALUE_OF(k) \
+    const vec2 value##k = halves(values + min(begin + min(i + k, count - 1u), p.slots - 1u) * row_words + word);
+            VALUE_OF(0) VALUE_OF(1) VALUE_OF(2) VALUE_OF(3)
+#define ADD(m) \
+    values##m = add_value(values##m, weights[m * SPLIT + i], value0); \
+    values##m = add_value(values##m, weights[m * SPLIT + i + 1u], value1); \
+    values##m = add_value(values##m, weights[m * SPLIT + i + 2u], value2); \
+    values##m = add_value(values##m, weights[m * SPLIT + i + 3u], value3);
+            EACH_ROW(ADD)
+        }
+        for (; i < count; ++i) {
 #define OWN_VALUE(m) \
     { \
         const uint slot = slot_of(r##m, min(begin + i, position##m), base); \
         values##m = add_value(values##m, weights[m * SPLIT + i], halves(values + slot * row_words + word)); \
     }
-                EACH_ROW(OWN_VALUE)
-            }
+            EACH_ROW(OWN_VALUE)
         }
 #define STORE(m) \
     if (first + m < queries) { \
