@@ -45,10 +45,12 @@ async function shoot(name) {
     await page.screenshot({ path: join(process.env.SX_SCREENSHOTS, `engine-${name}.png`) });
 }
 
-async function configure(settings) {
-    await page.evaluate((given) => localStorage.setItem('specexit-settings', JSON.stringify(given)), settings);
-    await page.reload();
-    await loaded();
+// Loading takes long on a software GPU, so the settings change under the page's feet instead of by a reload.
+async function configure(changes) {
+    await page.evaluate(async (given) => {
+        const { settings } = await import('/page/settings.js');
+        Object.assign(settings, { policy: 'auto', softBudget: 0, maximumTokens: 0 }, given);
+    }, changes);
 }
 
 async function ask(text) {
@@ -137,7 +139,7 @@ test('answer now, then think longer', SLOW, async () => {
 });
 
 test('a lost device: the reply goes on with the same text', SLOW, async () => {
-    await configure({ policy: 'none' });
+    await configure({ policy: 'none', maximumTokens: 90 });
     await ask(QUESTION);
     await idle(page, 600000);
     const whole = { thoughts: await page.textContent('.thoughts'), answer: await page.textContent('.answer') };
@@ -185,6 +187,8 @@ test('files: a damaged one is refused by name, a good one is loaded', SLOW, asyn
 test('offline after the first visit', SLOW, async () => {
     await page.waitForFunction(() => navigator.serviceWorker.controller, null, SLOW);
     await context.setOffline(true);
+    await page.reload();
+    await loaded();
     await configure({ policy: 'none', softBudget: 10 });
     await ask('What is 2 plus 3, times 2?');
     await idle(page, 600000);
