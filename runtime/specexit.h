@@ -361,6 +361,18 @@ sx_status sx_session_inspect(sx_session *session, const uint32_t *tokens, uint32
                              sx_signals *signals, sx_draft_node *nodes, uint32_t capacity, uint32_t *node_count,
                              sx_error *error);
 
+typedef struct sx_convert_desc {
+    const char *input;      // a draft in any layout the engine loads (draft_path above)
+    const char *output;     // GGUF to write, whole or not at all
+    const char *type;       // "q8_0", "q4_k", "f16", "bf16", "f32" for the matrices; NULL: as they are
+    bool signals_only;      // write the signal rows alone, as a separate signal head
+    uint32_t single_signal; // as in sx_engine_desc
+    bool (*on_progress)(void *user, double fraction); // may be NULL; returning false cancels
+    void *user;
+} sx_convert_desc;
+// Writes a draft as GGUF. Needs no device. Blocks.
+sx_status sx_convert_draft(const sx_convert_desc *desc, sx_error *error);
+
 // A line for every key and tensor of a model file. Needs no device.
 sx_status sx_describe_file(const char *path, void (*line)(void *user, const char *text), void *user, sx_error *error);
 

@@ -65,12 +65,13 @@ static sx_status open_sources(sx_engine *engine, const sx_engine_desc *desc, sx_
                            ? sx_model_files_open(desc->target_path, &load->files, error)
                            : sx_model_files_from_sources(load->target_sources, target_count, &load->files, error);
     if (status != SX_OK) return status;
+    const sx_draft_options options = {.single_signal = (sx_signal)desc->single_signal};
     if (desc->draft_path)
-        status = sx_draft_open(desc->draft_path, NULL, &load->draft, error);
+        status = sx_draft_open(desc->draft_path, &options, &load->draft, error);
     else if (draft_count)
-        status = sx_draft_from_sources(load->draft_sources, draft_count, NULL, &load->draft, error);
+        status = sx_draft_from_sources(load->draft_sources, draft_count, &options, &load->draft, error);
     if (status == SX_OK && desc->signals_path)
-        status = sx_signal_head_open(desc->signals_path, NULL, &load->signals, error);
+        status = sx_signal_head_open(desc->signals_path, &options, &load->signals, error);
     return status;
 }
 
