@@ -88,6 +88,8 @@ typedef struct sx_engine_desc {
     uint32_t target_source_count;    // they must stay readable until the engine is ready
     const sx_source *draft_sources;
     uint32_t draft_source_count;
+    uint32_t single_signal; // SX_SIGNAL_HAS_*: what a draft's lone signal row says, which cannot be seen; 0: such a
+                            // draft is refused
     bool no_draft;         // ignore the bundled draft
     const char *device;    // NULL: the best; a number of sx_list_devices or part of a name
     const char *cache_dir; // folder for compiled pipelines and measurements; NULL: none
