@@ -68,26 +68,48 @@ typedef struct style {
     int32_t url;
 } style;
 
-static void put(builder *b, const style *s, const char *text, size_t length, int width)
+// The line's last run where text of this style goes on with it, NULL: a new run begins.
+static layout_run *joined_run(builder *b, const style *s)
 {
     layout *out = b->out;
+    if (out->run_count == b->line_first) return NULL;
+    layout_run *last = &out->runs[out->run_count - 1];
+    bool same = last->font == s->font && last->role == s->role && last->url == s->url && last->strike == s->strike;
+    return same && last->start + last->length == out->plain.length ? last : NULL;
+}
+
+// What the text adds to the line. A run is measured as a whole, as it is drawn: the widths of words are rounded, and
+// their sum is not the width of the line.
+static int added_width(builder *b, const style *s, const char *text, size_t length)
+{
+    layout_run *last = joined_run(b, s);
+    if (!last) return width_of(b, s->font, text, length);
+    chat_text *plain = &b->out->plain;
+    size_t before = plain->length;
+    chat_text_append(plain, text, length);
+    int width = width_of(b, s->font, plain->data + last->start, last->length + length) - last->width;
+    chat_text_remove(plain, before, length);
+    return width;
+}
+
+static void put(builder *b, const style *s, const char *text, size_t length)
+{
+    layout *out = b->out;
+    int width = added_width(b, s, text, length);
+    layout_run *last = joined_run(b, s);
     uint32_t start = (uint32_t)out->plain.length;
     chat_text_append(&out->plain, text, length);
-    if (out->run_count > b->line_first) {
-        layout_run *last = &out->runs[out->run_count - 1];
-        if (last->font == s->font && last->role == s->role && last->url == s->url && last->strike == s->strike &&
-            last->start + last->length == start) {
-            last->length += (uint32_t)length;
-            last->width += width;
-            b->pen += width;
-            return;
-        }
+    b->pen += width;
+    if (last) {
+        last->length += (uint32_t)length;
+        last->width += width;
+        return;
     }
     if (out->run_count == out->run_capacity) {
         out->run_capacity = out->run_capacity ? out->run_capacity * 2 : 64;
         out->runs = chat_reallocate(out->runs, out->run_capacity, sizeof *out->runs);
     }
-    out->runs[out->run_count++] = (layout_run){.x = b->pen,
+    out->runs[out->run_count++] = (layout_run){.x = b->pen - width,
                                                .width = width,
                                                .font = (uint8_t)s->font,
                                                .role = (uint8_t)s->role,
@@ -95,7 +117,6 @@ static void put(builder *b, const style *s, const char *text, size_t length, int
                                                .start = start,
                                                .length = (uint32_t)length,
                                                .url = s->url};
-    b->pen += width;
 }
 
 // A word wider than the line is broken between characters.
@@ -103,15 +124,13 @@ static void put_long(builder *b, const style *s, const char *word, size_t length
 {
     while (length) {
         size_t fits = 0;
-        int width = 0;
         for (size_t end = chat_utf8_next(word, length, 0);; end = chat_utf8_next(word, length, end)) {
-            int w = width_of(b, s->font, word, end);
+            int w = added_width(b, s, word, end);
             if (b->pen + w > b->right && (fits || b->pen > b->left)) break;
             fits = end;
-            width = w;
             if (end == length) break;
         }
-        if (fits) put(b, s, word, fits, width);
+        if (fits) put(b, s, word, fits);
         word += fits;
         length -= fits;
         if (length) end_line(b);
@@ -120,12 +139,11 @@ static void put_long(builder *b, const style *s, const char *word, size_t length
 
 static void put_word(builder *b, const style *s, const char *word, size_t length)
 {
-    int width = width_of(b, s->font, word, length);
-    if (b->pen + width > b->right && b->pen > b->left) end_line(b);
-    if (b->pen + width > b->right) {
+    if (b->pen + added_width(b, s, word, length) > b->right && b->pen > b->left) end_line(b);
+    if (b->pen + added_width(b, s, word, length) > b->right) {
         put_long(b, s, word, length);
     } else {
-        put(b, s, word, length, width);
+        put(b, s, word, length);
     }
 }
 
@@ -159,13 +177,13 @@ static void set_text(builder *b, const style *s, const char *text, size_t length
             chat_text_append(&b->out->plain, "\n", 1);
             at++;
         } else if (text[at] == '\t') {
-            put(b, s, "    ", 4, width_of(b, s->font, "    ", 4));
+            put(b, s, "    ", 4);
             at++;
         } else if (text[at] == ' ') {
             size_t end = at;
             while (end < length && text[end] == ' ')
                 end++;
-            put(b, s, text + at, end - at, width_of(b, s->font, text + at, end - at));
+            put(b, s, text + at, end - at);
             at = end;
         } else {
             size_t end = word_end(text, length, at);
@@ -316,7 +334,7 @@ static void set_paragraph(builder *b, const markdown *document, const markdown_b
         size_t length = strlen(block->marker);
         int width = width_of(b, s.font, block->marker, length);
         begin(b, left - width - 2 * b->measure->unit, right);
-        put(b, &s, block->marker, length, width);
+        put(b, &s, block->marker, length);
         chat_text_append(&b->out->plain, " ", 1);
         b->left = b->pen = left;
     } else {

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_DEPTH = 16 };
+enum { LIST_DEPTH = 16, PADDING = 64 };
 
 typedef struct parser {
     markdown *document;
+    const char *source, *end;
     markdown_block *open; // block that takes text, NULL: none
     unsigned bold, italic, mono, strike;
     int32_t url;
@@ -200,6 +201,12 @@ static void add_entity(parser *p, const char *text, size_t length)
 static int take_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *user)
 {
     parser *p = user;
+    // md4c 0.4.8 reports pieces that reach or lie behind the end of a text that stops inside a fence.
+    uintptr_t at = (uintptr_t)text, end = (uintptr_t)p->end;
+    if (at >= (uintptr_t)p->source && at < end + PADDING) {
+        if (at >= end) return 0;
+        if (size > end - at) size = (MD_SIZE)(end - at);
+    }
     switch (type) {
     case MD_TEXT_BR:
         add_span(p, "\n", 1);
@@ -225,7 +232,11 @@ void markdown_parse(markdown *document, const char *text, size_t length)
     chat_text_clear(&document->text);
     chat_text_clear(&document->urls);
     document->block_count = document->span_count = 0;
-    parser p = {.document = document, .url = -1};
+    if (length > UINT32_MAX / 2) return;
+    char *source = chat_reallocate(NULL, length + PADDING, 1);
+    if (length) memcpy(source, text, length);
+    memset(source + length, 0, PADDING);
+    parser p = {.document = document, .source = source, .end = source + length, .url = -1};
     MD_PARSER callbacks = {.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_PERMISSIVEURLAUTOLINKS |
                                     MD_FLAG_TASKLISTS | MD_FLAG_NOHTML,
                            .enter_block = enter_block,
@@ -233,7 +244,8 @@ void markdown_parse(markdown *document, const char *text, size_t length)
                            .enter_span = enter_span,
                            .leave_span = leave_span,
                            .text = take_text};
-    if (length <= UINT32_MAX / 2) md_parse(text, (MD_SIZE)length, &callbacks, &p);
+    md_parse(source, (MD_SIZE)length, &callbacks, &p);
+    free(source);
 }
 
 void markdown_free(markdown *document)

@@ -7,6 +7,7 @@ typedef struct lane {
     const char *name;
     float (*value)(const chat_point *point);
     float threshold, top;
+    const char *sign;
     const char *format;
     float factor;
     bool has_threshold;
@@ -92,18 +93,20 @@ static void draw_lane(chat_draw *draw, SDL_Rect rect, const lane *l, const chat_
     int title = font_line_height(draw->fonts, CHAT_FONT_TINY) + px(draw, 4);
     const chat_point *last = &message->points[message->point_count - 1];
     snprintf(text, sizeof text, l->format, (double)(l->value(last) * l->factor));
-    snprintf(limit, sizeof limit, l->format, (double)(l->threshold * l->factor));
+    int sign = snprintf(limit, sizeof limit, "leaves %s ", l->sign);
+    snprintf(limit + sign, sizeof limit - (size_t)sign, l->format, (double)(l->threshold * l->factor));
     SDL_Rect line = {rect.x, rect.y, rect.w, title - px(draw, 4)};
     draw_text_in(draw, CHAT_FONT_TINY, line, l->name, theme->dim, 0);
-    draw_text_in(draw, CHAT_FONT_TINY, line, text, l->color, 2);
+    int used = draw_text_width(draw, CHAT_FONT_TINY, l->name) + px(draw, 6);
+    bool wide = l->has_threshold && rect.w > px(draw, 160);
+    draw_text_in(draw, CHAT_FONT_TINY, (SDL_Rect){line.x + used, line.y, line.w - used, line.h}, text, l->color,
+                 wide ? 0 : 2);
+    if (wide) draw_text_in(draw, CHAT_FONT_TINY, line, limit, theme->faint, 2);
     SDL_Rect box = {rect.x, rect.y + title, rect.w, rect.h - title};
     draw_rect(draw, (SDL_Rect){box.x, box.y + box.h - 1, box.w, 1}, theme->border);
     if (l->has_threshold) {
         int y = (int)height_of(l, l->threshold, &box);
         dashes(draw, box.x, y, box.w, theme->faint);
-        int above = y - font_line_height(draw->fonts, CHAT_FONT_TINY);
-        SDL_Rect label = {box.x, above < box.y ? y + 1 : above, box.w, font_line_height(draw->fonts, CHAT_FONT_TINY)};
-        draw_text_in(draw, CHAT_FONT_TINY, label, limit, theme->faint, 0);
     }
     if (message->left) // thinking ended at the last point
         draw_rect(draw, (SDL_Rect){box.x + box.w - 1, box.y, px(draw, 1) + 1, box.h}, theme->accent);
@@ -119,14 +122,15 @@ void plot_draw(chat_draw *draw, SDL_Rect rect, const chat_message *message)
     if (!plot_has_data(message)) return;
     if (has_signals(message)) {
         float most = largest(message, remain_of, t->remain * 1.25f);
-        lanes[count++] = (lane){"Confident", confidence_of, t->confidence, 1, "%.0f %%", 100, true, theme->confidence};
-        lanes[count++] = (lane){"Done", progress_of, t->progress, 1, "%.0f %%", 100, true, theme->progress};
-        lanes[count++] = (lane){"Tokens left", remain_of, t->remain, most, "%.0f", 1, true, theme->remain};
+        lanes[count++] =
+            (lane){"Confident", confidence_of, t->confidence, 1, ">", "%.0f %%", 100, true, theme->confidence};
+        lanes[count++] = (lane){"Done", progress_of, t->progress, 1, ">", "%.0f %%", 100, true, theme->progress};
+        lanes[count++] = (lane){"Tokens left", remain_of, t->remain, most, "<", "%.0f", 1, true, theme->remain};
     } else {
-        lanes[count++] = (lane){"Nats from closing", margin_of, 0, largest(message, margin_of, 4), "%.1f", 1, false,
+        lanes[count++] = (lane){"Nats from closing", margin_of, 0, largest(message, margin_of, 4), "", "%.1f", 1, false,
                                 theme->confidence};
         lanes[count++] =
-            (lane){"Entropy", entropy_of, 0, largest(message, entropy_of, 1), "%.2f", 1, false, theme->remain};
+            (lane){"Entropy", entropy_of, 0, largest(message, entropy_of, 1), "", "%.2f", 1, false, theme->remain};
     }
     int width = (rect.w - gap * (count - 1)) / count;
     for (int i = 0; i < count; i++)

@@ -263,6 +263,7 @@ uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
     state->streaming = conversation;
     state->reply = conversation->count - 1;
     state->started = now;
+    state->first_text = 0;
     state->prefill_done = state->prefill_total = 0;
     return state->reply;
 }
@@ -319,14 +320,34 @@ static void take_exit(chat_state *state, chat_message *message, const sx_event *
     }
 }
 
+// The engine's own counts come with the last event; until then they are told from the pieces of text.
 static void take_stats(chat_message *message, const sx_stats *stats, double seconds)
 {
     message->seconds = seconds;
-    message->thinking_tokens = stats->thinking_tokens;
-    message->tokens = stats->tokens;
-    message->acceptance = stats->acceptance_length;
+    if (stats->thinking_tokens) message->thinking_tokens = stats->thinking_tokens;
+    if (stats->tokens) message->tokens = stats->tokens;
+    if (stats->acceptance_length > 0) message->acceptance = stats->acceptance_length;
     if (stats->decode_seconds > 0.05 && stats->tokens)
         message->tokens_per_second = stats->tokens / stats->decode_seconds;
+}
+
+static void take_text(chat_state *state, chat_message *message, const sx_event *event, double now)
+{
+    uint32_t end = event->first_token + event->token_count;
+    if (state->first_text <= 0) {
+        state->first_text = now;
+        state->first_token = end;
+    }
+    if (event->stats.tokens == 0) {
+        message->tokens = end;
+        if (event->channel == SX_CHANNEL_THINKING) message->thinking_tokens = end;
+        double elapsed = now - state->first_text;
+        if (elapsed > 0.1 && end > state->first_token)
+            message->tokens_per_second = (end - state->first_token) / elapsed;
+    }
+    if (event->length)
+        chat_text_append(event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content, event->text,
+                         event->length);
 }
 
 void chat_apply_event(chat_state *state, const sx_event *event, double now)
@@ -343,9 +364,7 @@ void chat_apply_event(chat_state *state, const sx_event *event, double now)
         break;
     case SX_EVENT_TEXT:
         state->prefill_total = 0;
-        if (event->length)
-            chat_text_append(event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content,
-                             event->text, event->length);
+        take_text(state, message, event, now);
         break;
     case SX_EVENT_SIGNALS:
         take_point(message, event);
@@ -397,6 +416,7 @@ bool chat_keep_thinking(chat_state *state, double now)
     message->saved_tokens = 0;
     message->dirty = true;
     message->version++;
+    state->first_text = 0;
     if (!state->streaming) {
         state->streaming = conversation;
         state->reply = last;

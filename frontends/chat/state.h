@@ -87,6 +87,8 @@ typedef struct chat_state {
     chat_conversation *streaming; // NULL: nothing is being generated
     uint32_t reply;               // the message being generated
     double started;               // when it was sent, seconds
+    double first_text;            // when its first text came, 0: not yet
+    uint32_t first_token;
     uint32_t prefill_done, prefill_total;
     uint64_t saved_tokens; // in all conversations since the start
     double saved_seconds;

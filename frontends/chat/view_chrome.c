@@ -74,8 +74,8 @@ void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, c
     draw_clip(draw, &rect);
     field_pointer(app, field, rect, &l, top);
     if (input->text.length == 0 && app->composition.length == 0)
-        draw_text_in(draw, font, (SDL_Rect){rect.x, rect.y, rect.w, font_line_height(draw->fonts, font)}, placeholder,
-                     theme->faint, 0);
+        draw_text_in(draw, font, (SDL_Rect){rect.x + px(draw, 4), rect.y, rect.w, font_line_height(draw->fonts, font)},
+                     placeholder, theme->faint, 0);
     draw_layout(draw, &l, rect.x, top, rect.y, rect.y + rect.h, focused ? (uint32_t)from : 0,
                 focused ? (uint32_t)to : 0, false);
     if (focused) {

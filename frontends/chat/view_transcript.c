@@ -100,8 +100,12 @@ static void build_reply(chat_app *app, view_message *view, const chat_message *m
         length--;
     while (start < length && (text[start] == '\n' || text[start] == ' '))
         start++;
-    layout_build_plain(&view->thinking, text + start, length - start, CHAT_FONT_SMALL, LAYOUT_DIM, width - px(draw, 32),
-                       &measure);
+    chat_text packed = {0}; // its many blank lines say nothing
+    for (size_t i = start; i < length; i++)
+        if (text[i] != '\n' || text[i - 1] != '\n') chat_text_append(&packed, text + i, 1);
+    layout_build_plain(&view->thinking, chat_text_string(&packed), packed.length, CHAT_FONT_SMALL, LAYOUT_DIM,
+                       width - px(draw, 32), &measure);
+    chat_text_free(&packed);
     if (!length) view->thinking.run_count = 0;
     place_reply(app, view, message, width);
 }

@@ -1,0 +1,137 @@
+// Wrapping, Markdown blocks, tables, hit testing; every character is 10 pixels wide and every line 20 high.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "layout.h"
+
+#include <string.h>
+
+static int width(void *user, chat_font font, const char *text, size_t length)
+{
+    (void)user, (void)font;
+    int count = 0;
+    for (size_t at = 0; at < length; at = chat_utf8_next(text, length, at))
+        count++;
+    return 10 * count;
+}
+
+static int height(void *user, chat_font font)
+{
+    (void)user, (void)font;
+    return 20;
+}
+
+static const layout_measure measure = {.width = width, .height = height, .ascent = height, .unit = 4};
+
+static void plain(layout *l, const char *text, int wide)
+{
+    layout_build_plain(l, text, strlen(text), CHAT_FONT_BODY, LAYOUT_TEXT, wide, &measure);
+}
+
+static void marked(layout *l, const char *text, int wide)
+{
+    markdown document = {0};
+    markdown_parse(&document, text, strlen(text));
+    layout_build(l, &document, wide, &measure);
+    markdown_free(&document);
+}
+
+static void words_wrap(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    plain(&l, "aaaa bbbb cccc", 100);
+    assert_int_equal(l.run_count, 2);
+    assert_int_equal(l.height, 40);
+    assert_string_equal(l.plain.data, "aaaa bbbb cccc"); // wrapping adds nothing to what is copied
+    plain(&l, "abcdefghijklmno", 60);                    // longer than a line
+    assert_int_equal(l.run_count, 3);
+    for (uint32_t i = 0; i < l.run_count; i++)
+        assert_true(l.runs[i].x + l.runs[i].width <= 60);
+    plain(&l, "日本語日本語日本語", 60); // breaks between any two
+    assert_int_equal(l.run_count, 2);
+    plain(&l, "", 60);
+    assert_int_equal(l.height, 20);
+    layout_free(&l);
+}
+
+static void hits_and_positions_agree(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    plain(&l, "aaaa bbbb\ncccc ä dd", 200);
+    for (uint32_t offset = 0; offset <= l.plain.length;) {
+        int x, y, h;
+        layout_position(&l, &measure, offset, &x, &y, &h);
+        assert_int_equal(layout_hit(&l, &measure, x + 1, y + 1), offset);
+        if (offset == l.plain.length) break;
+        offset = (uint32_t)chat_utf8_next(l.plain.data, l.plain.length, offset);
+    }
+    assert_int_equal(layout_hit(&l, &measure, 0, 1000), l.plain.length);
+    layout_free(&l);
+}
+
+static void markdown_becomes_blocks(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    marked(&l, "# Title\n\nSome **bold** and `code`.\n\n1. one\n2. two\n\n```c\nint x;\n```\n\n> quoted\n", 400);
+    assert_string_equal(l.plain.data, "Title\nSome bold and code.\n1. one\n2. two\nint x;\nquoted");
+    assert_int_equal(l.runs[0].font, CHAT_FONT_H1);
+    unsigned kinds[4] = {0};
+    const layout_box *code = NULL;
+    for (uint32_t i = 0; i < l.box_count; i++) {
+        kinds[l.boxes[i].kind]++;
+        if (l.boxes[i].kind == LAYOUT_BOX_CODE) code = &l.boxes[i];
+    }
+    assert_int_equal(kinds[LAYOUT_BOX_CHIP], 1);
+    assert_int_equal(kinds[LAYOUT_BOX_QUOTE], 1);
+    assert_non_null(code);
+    assert_string_equal(code->language, "c");
+    assert_memory_equal(l.plain.data + code->start, "int x;", code->length);
+    layout_free(&l);
+}
+
+static void tables_fit(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    marked(&l, "| a | b |\n|---|--:|\n| one | a long cell that has to wrap somewhere in here |\n", 240);
+    assert_string_equal(l.plain.data, "a\tb\none\ta long cell that has to wrap somewhere in here");
+    for (uint32_t i = 0; i < l.run_count; i++)
+        assert_true(l.runs[i].x + l.runs[i].width <= 250); // trailing spaces may hang over
+    layout_free(&l);
+}
+
+static void half_written_markdown_is_fine(void **unused)
+{
+    (void)unused;
+    static const char text[] =
+        "# T\n\n- a **b *c* d** [x](http://y) `z`\n  1. q\n\n| a | b |\n|--|--|\n| 1 |\n\n```\nco\n```\n";
+    layout l = {0};
+    for (size_t length = 0; length <= strlen(text); length++) {
+        markdown document = {0};
+        markdown_parse(&document, text, length);
+        layout_build(&l, &document, 100, &measure);
+        for (uint32_t i = 0; i < l.run_count; i++)
+            assert_true(l.runs[i].start + l.runs[i].length <= l.plain.length + 1);
+        markdown_free(&document);
+    }
+    layout_free(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_wrap),
+        cmocka_unit_test(hits_and_positions_agree),
+        cmocka_unit_test(markdown_becomes_blocks),
+        cmocka_unit_test(tables_fit),
+        cmocka_unit_test(half_written_markdown_is_fine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,240 @@
+// The application's state without a window: branches, the streamed reply, thinking, settings, the editor.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "export.h"
+#include "input.h"
+#include "state.h"
+
+#include <string.h>
+
+static void send_text(chat_state *state, sx_channel channel, const char *text, uint32_t token, double now)
+{
+    sx_event event = {.kind = SX_EVENT_TEXT,
+                      .channel = channel,
+                      .text = text,
+                      .length = strlen(text),
+                      .first_token = token,
+                      .token_count = 1};
+    chat_apply_event(state, &event, now);
+}
+
+static void send_signals(chat_state *state, uint32_t token, float confidence, float progress, float remain)
+{
+    sx_event event = {.kind = SX_EVENT_SIGNALS,
+                      .token_index = token,
+                      .has_signals = true,
+                      .smoothed = {.confidence = confidence, .progress = progress, .remain = remain}};
+    chat_apply_event(state, &event, 1);
+}
+
+static void send_exit(chat_state *state, sx_exit_reason reason, uint32_t token)
+{
+    sx_event event = {.kind = SX_EVENT_EXIT,
+                      .exit_reason = reason,
+                      .token_index = token,
+                      .has_signals = true,
+                      .smoothed = {.confidence = 0.92f, .progress = 0.71f, .remain = 40}};
+    chat_apply_event(state, &event, 2);
+}
+
+static void send_done(chat_state *state)
+{
+    sx_event event = {
+        .kind = SX_EVENT_DONE, .done_reason = SX_DONE_END_OF_TURN, .stats = {.tokens = 9, .thinking_tokens = 6}};
+    chat_apply_event(state, &event, 3);
+}
+
+static void reply_streams_and_folds(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    uint32_t question = chat_say(&state, -1, "What is 2 plus 2?", 5);
+    uint32_t reply = chat_begin_reply(&state, question, 0);
+    const chat_message *message = &state.current->messages[reply];
+    send_text(&state, SX_CHANNEL_THINKING, "2+2", 0, 0.5);
+    send_signals(&state, 0, 0.4f, 0.5f, 30);
+    send_text(&state, SX_CHANNEL_THINKING, "=4.", 1, 1.5);
+    assert_true(chat_is_thinking(message));
+    chat_forecast forecast = chat_thinking_forecast(message);
+    assert_true(forecast.known);
+    assert_int_equal(forecast.tokens, 30);
+    assert_true(forecast.seconds > 29 && forecast.seconds < 31); // one token a second
+    send_exit(&state, SX_REASON_SIGNALS, 1);
+    assert_false(chat_is_thinking(message));
+    assert_int_equal(state.saved_tokens, 40);
+    send_text(&state, SX_CHANNEL_ANSWER, "4", 3, 2.5);
+    send_done(&state);
+    assert_null(state.streaming);
+    assert_string_equal(message->thinking.data, "2+2=4.");
+    assert_string_equal(message->content.data, "4");
+    char sentence[256];
+    chat_thinking_sentence(message, sentence, sizeof sentence);
+    assert_string_equal(sentence, "Thought for 6 tokens · left early: 92 % confident, 71 % done, about 40 tokens left");
+    assert_string_equal(state.current->title, "What is 2 plus 2?");
+    chat_state_free(&state);
+}
+
+static void keep_thinking_withdraws_the_answer(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    uint32_t reply = chat_begin_reply(&state, chat_say(&state, -1, "?", 0), 0);
+    send_signals(&state, 0, 0.4f, 0.5f, 30);
+    send_exit(&state, SX_REASON_SIGNALS, 0);
+    send_text(&state, SX_CHANNEL_ANSWER, "wrong", 1, 2);
+    send_done(&state);
+    assert_true(chat_can_keep_thinking(&state));
+    assert_true(chat_keep_thinking(&state, 4));
+    const chat_message *message = &state.current->messages[reply];
+    assert_int_equal(message->content.length, 0);
+    assert_int_equal(state.saved_tokens, 0);
+    assert_true(chat_is_thinking(message));
+    assert_ptr_equal(state.streaming, state.current);
+    assert_false(chat_keep_thinking(&state, 5)); // it is thinking already
+    chat_state_free(&state);
+}
+
+static void branches_keep_everything(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    uint32_t first = chat_say(&state, -1, "one", 0), path[8], position, count;
+    uint32_t answer = chat_begin_reply(&state, first, 0);
+    uint64_t seed = state.current->messages[answer].seed;
+    send_done(&state);
+    uint32_t again = chat_begin_reply(&state, (uint32_t)chat_regenerate_parent(state.current), 0);
+    send_done(&state);
+    assert_int_not_equal(state.current->messages[again].seed, seed);
+    chat_siblings(state.current, again, &position, &count);
+    assert_int_equal(position, 1);
+    assert_int_equal(count, 2);
+    assert_int_equal(chat_path(state.current, path, 8), 2);
+    assert_int_equal(path[1], again);
+    assert_true(chat_select_sibling(state.current, again, -1));
+    chat_path(state.current, path, 8);
+    assert_int_equal(path[1], answer);
+    assert_false(chat_select_sibling(state.current, answer, -1));
+    uint32_t edited = chat_say(&state, -1, "two", 0); // an edited first question
+    assert_int_equal(chat_path(state.current, path, 8), 1);
+    assert_int_equal(path[0], edited);
+    assert_true(chat_select_sibling(state.current, edited, -1));
+    sx_message prompt[8];
+    assert_int_equal(chat_prompt(state.current, answer, prompt, 8), 2);
+    assert_string_equal(prompt[0].content, "one");
+    chat_state_free(&state);
+}
+
+static void conversations_come_and_go(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_conversation *empty = state.current;
+    assert_ptr_equal(chat_new_conversation(&state, 1), empty); // an empty one is not doubled
+    chat_begin_reply(&state, chat_say(&state, -1, "busy", 1), 0);
+    assert_false(chat_delete_conversation(&state, empty, 1));
+    chat_fail_reply(&state, "lost");
+    assert_string_equal(empty->messages[1].failure.data, "lost");
+    chat_conversation *second = chat_new_conversation(&state, 2);
+    assert_ptr_not_equal(second, empty);
+    assert_true(chat_delete_conversation(&state, second, 3));
+    assert_ptr_equal(state.current, empty);
+    assert_true(chat_delete_conversation(&state, empty, 3));
+    assert_non_null(state.current);
+    assert_int_equal(state.count, 1);
+    chat_state_free(&state);
+}
+
+static void slider_moves_all_thresholds(void **unused)
+{
+    (void)unused;
+    chat_settings settings;
+    chat_settings_default(&settings);
+    sx_policy policy = chat_policy(&settings);
+    assert_true(policy.confidence <= 0 && policy.remain <= 0); // the middle: as calibrated
+    settings.effort = 0.2f;
+    sx_policy little = chat_policy(&settings);
+    settings.effort = 0.8f;
+    sx_policy much = chat_policy(&settings);
+    assert_true(little.confidence < 0.8f && much.confidence > 0.8f);
+    assert_true(little.progress < much.progress && little.remain > much.remain);
+    assert_true(little.margin < much.margin && little.entropy > much.entropy);
+    settings.effort = 1;
+    assert_int_equal(chat_policy(&settings).kind, SX_POLICY_NONE);
+    settings.effort = 7;
+    settings.zoom = -1;
+    chat_settings_clamp(&settings);
+    assert_true(settings.effort <= 1 && settings.zoom >= 0.6f);
+}
+
+static void editor_undoes_and_recalls(void **unused)
+{
+    (void)unused;
+    chat_input input = {0};
+    input_insert(&input, "ä", 2);
+    input_insert(&input, "b", 1);
+    input_insert(&input, " ", 1);
+    input_insert(&input, "c", 1);
+    input_delete(&input, -1, INPUT_CHARACTER);
+    assert_string_equal(input.text.data, "äb ");
+    assert_true(input_undo(&input));
+    assert_string_equal(input.text.data, "äb c");
+    while (input_undo(&input))
+        continue;
+    assert_string_equal(input.text.data, "");
+    while (input_redo(&input))
+        continue;
+    assert_string_equal(input.text.data, "äb ");
+    input_move(&input, -1, INPUT_ALL, false);
+    input_move(&input, 1, INPUT_CHARACTER, true);
+    input_insert(&input, "x\ry", 3);
+    assert_string_equal(input.text.data, "xyb ");
+    input_remember(&input, "older");
+    input_remember(&input, "newer");
+    assert_true(input_recall(&input, -1));
+    assert_true(input_recall(&input, -1));
+    assert_string_equal(input.text.data, "older");
+    assert_false(input_recall(&input, -1));
+    input_recall(&input, 1);
+    input_recall(&input, 1);
+    assert_string_equal(input.text.data, "xyb ");
+    input_free(&input);
+}
+
+static void export_escapes(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_say(&state, -1, "say \"hi\"\n\x01", 0);
+    chat_text out = {0}, name = {0};
+    export_json(state.current, "m", &out);
+    assert_non_null(strstr(out.data, "\"say \\\"hi\\\"\\n\\u0001\""));
+    export_name(state.current, "md", &name);
+    assert_string_equal(name.data, "say-hi-.md");
+    chat_text_free(&out);
+    chat_text_free(&name);
+    chat_state_free(&state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reply_streams_and_folds),
+        cmocka_unit_test(keep_thinking_withdraws_the_answer),
+        cmocka_unit_test(branches_keep_everything),
+        cmocka_unit_test(conversations_come_and_go),
+        cmocka_unit_test(slider_moves_all_thresholds),
+        cmocka_unit_test(editor_undoes_and_recalls),
+        cmocka_unit_test(export_escapes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+// The SQLite store: what was saved is there after a kill; damaged and read-only files are survived with a sentence.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "store.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/chat-store-XXXXXX", path[128];
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    if (!mkdtemp(strcpy(folder, "/tmp/chat-store-XXXXXX"))) return -1;
+    snprintf(path, sizeof path, "%s/chats.db", folder);
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    chmod(folder, 0700);
+    for (unsigned i = 0; i < 4; i++) {
+        char name[160];
+        snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        unlink(name);
+    }
+    return rmdir(folder);
+}
+
+static void write_conversation(chat_store *store, chat_state *state, const char *answer)
+{
+    chat_text problem = {0};
+    chat_begin_reply(state, chat_say(state, -1, "question 日本", 7), 0);
+    sx_event text = {.kind = SX_EVENT_TEXT,
+                     .channel = SX_CHANNEL_ANSWER,
+                     .text = answer,
+                     .length = strlen(answer),
+                     .token_count = 1};
+    chat_apply_event(state, &text, 1);
+    sx_event point = {.kind = SX_EVENT_SIGNALS, .token_index = 3, .has_signals = true, .smoothed = {0.5f, 0.25f, 12}};
+    chat_apply_event(state, &point, 1);
+    assert_true(chat_store_save(store, state->current, &problem));
+    assert_int_equal(problem.length, 0);
+}
+
+static void check_conversation(const char *answer)
+{
+    chat_text problem = {0};
+    chat_store *store = chat_store_open(path, &problem);
+    assert_string_equal(chat_text_string(&problem), "");
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_store_list(store, &state);
+    assert_int_equal(state.count, 2); // the empty one and what was saved
+    chat_conversation *saved = state.conversations[1];
+    chat_store_load(store, saved);
+    assert_int_equal(saved->count, 2);
+    assert_string_equal(saved->messages[0].content.data, "question 日本");
+    assert_string_equal(saved->messages[1].content.data, answer);
+    assert_int_equal(saved->messages[0].selected, 1);
+    assert_int_equal(saved->messages[1].point_count, 1);
+    assert_true(saved->messages[1].points[0].smoothed.remain > 11);
+    assert_true(saved->messages[1].complete);
+    chat_store_search(store, &state, "QUESTION");
+    assert_true(saved->matches);
+    chat_store_search(store, &state, "absent");
+    assert_false(saved->matches);
+    chat_store_delete(store, saved);
+    chat_state_free(&state);
+    chat_store_close(store);
+}
+
+static void kill_loses_nothing_saved(void **unused)
+{
+    (void)unused;
+    pid_t child = fork();
+    if (child == 0) {
+        chat_text problem = {0};
+        chat_store *store = chat_store_open(path, &problem);
+        chat_state state;
+        chat_state_init(&state, 1);
+        write_conversation(store, &state, "half an ans");
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    check_conversation("half an ans");
+}
+
+static void damaged_file_is_left_alone(void **unused)
+{
+    (void)unused;
+    FILE *file = fopen(path, "w");
+    for (unsigned i = 0; i < 500; i++)
+        fputs("not a database ", file);
+    fclose(file);
+    chat_text problem = {0};
+    chat_store *store = chat_store_open(path, &problem);
+    assert_non_null(strstr(problem.data, "is damaged"));
+    assert_non_null(strstr(problem.data, "memory only"));
+    assert_false(chat_store_is_saving(store));
+    chat_state state;
+    chat_state_init(&state, 1);
+    write_conversation(store, &state, "goes on"); // in memory
+    chat_state_free(&state);
+    chat_store_close(store);
+    struct stat size;
+    assert_int_equal(stat(path, &size), 0);
+    assert_int_equal(size.st_size, 7500);
+    chat_text_free(&problem);
+}
+
+static void missing_folder_is_survived(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    chat_store *store = chat_store_open("/nonexistent/folder/chats.db", &problem);
+    assert_true(problem.length > 0);
+    assert_false(chat_store_is_saving(store));
+    chat_store_close(store);
+    chat_text_free(&problem);
+}
+
+static void read_only_is_shown(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    chat_store *store = chat_store_open(path, &problem);
+    chat_state state;
+    chat_state_init(&state, 1);
+    write_conversation(store, &state, "kept");
+    chat_state_free(&state);
+    chat_store_close(store);
+    chmod(path, 0400);
+    chmod(folder, 0500);
+    if (access(path, W_OK) == 0) { // root may write everywhere; what root sees is a writable file
+        chmod(folder, 0700);
+        skip();
+    }
+    store = chat_store_open(path, &problem);
+    assert_non_null(strstr(problem.data, "not saved"));
+    chat_state_init(&state, 1);
+    chat_store_list(store, &state);
+    assert_int_equal(state.count, 2);
+    chat_state_free(&state);
+    chat_store_close(store);
+    chat_text_free(&problem);
+}
+
+static void settings_come_back(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    chat_store *store = chat_store_open(path, &problem);
+    chat_settings settings, read;
+    chat_settings_default(&settings);
+    settings.effort = 0.75f;
+    settings.theme = CHAT_THEME_DARK;
+    snprintf(settings.model, sizeof settings.model, "/m/a.gguf");
+    chat_store_write_settings(store, &settings);
+    chat_store_close(store);
+    store = chat_store_open(path, &problem);
+    chat_settings_default(&read);
+    chat_store_read_settings(store, &read);
+    assert_int_equal(read.theme, CHAT_THEME_DARK);
+    assert_string_equal(read.model, "/m/a.gguf");
+    assert_true(read.effort > 0.74f && read.effort < 0.76f);
+    chat_store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(kill_loses_nothing_saved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damaged_file_is_left_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(missing_folder_is_survived, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(read_only_is_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(settings_come_back, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
