@@ -77,7 +77,10 @@ void app_ask(chat_app *app, const char *question)
 void app_send(chat_app *app)
 {
     chat_input *composer = &app->fields[FIELD_COMPOSER];
-    if (input_is_empty(composer) || !can_reply(app)) return;
+    if (input_is_empty(composer)) return;
+    app->send_when_ready = app->link.phase == LINK_LOADING;
+    if (app->send_when_ready) app_say(app, "The question is sent as soon as the model is loaded.");
+    if (app->send_when_ready || !can_reply(app)) return;
     char *text = chat_copy(chat_text_string(&composer->text));
     input_remember(composer, text);
     input_set(composer, "");

@@ -218,6 +218,11 @@ static void run(chat_app *app, SDL_Cursor *const *cursors)
             app->redraw = true;
             if (streaming) app_save(app, !app->state.streaming);
         }
+        if (app->send_when_ready && app->link.phase != LINK_LOADING) {
+            app->send_when_ready = false;
+            chat_text_clear(&app->state.notice);
+            if (app->link.phase == LINK_READY) app_send(app);
+        }
         if (app->redraw && (left <= 1 || app->draw.pressed || app->draw.activate || !busy)) {
             draw_frame(app, cursors);
             drawn = app_clock();

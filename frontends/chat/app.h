@@ -58,6 +58,7 @@ typedef struct chat_app {
     int list_scroll, panel_scroll;
     bool follow; // the end stays in sight
     bool selecting, has_selection, field_selecting;
+    bool shortcut_text; // the last key was a shortcut: text that comes with it is not typed
     app_place anchor, head;
     SDL_Rect transcript, field_rects[FIELD_COUNT];
     uint32_t copied; // message + 1 whose copy was confirmed
@@ -67,6 +68,7 @@ typedef struct chat_app {
     uint32_t device_count;
     char *data_folder;
     const char *home;
+    bool send_when_ready; // the composer's text was sent while the model was loading
     bool quit, redraw, dark_system;
     double saved_at, blink_from;
     const char *screenshot; // file that F12 writes; NULL: none

@@ -316,6 +316,7 @@ static void key_down(chat_app *app, const SDL_KeyboardEvent *event)
     SDL_Keycode key = event->keysym.sym;
     bool control = event->keysym.mod & (KMOD_CTRL | KMOD_GUI), shift = event->keysym.mod & KMOD_SHIFT;
     bool alt = event->keysym.mod & KMOD_ALT;
+    app->shortcut_text = control;
     if (app->composition.length) return; // the input method has the keys
     if (key != SDLK_TAB && key != SDLK_RETURN && key != SDLK_LSHIFT && key != SDLK_RSHIFT) app->draw.focus = -1;
     if (key == SDLK_F12) {
@@ -394,7 +395,7 @@ static void take_text(chat_app *app, const SDL_Event *event)
         return;
     }
     chat_text_clear(&app->composition);
-    if (SDL_GetModState() & (KMOD_CTRL | KMOD_GUI)) return;
+    if (app->shortcut_text) return;
     input_insert(&app->fields[app->field], event->text.text, strlen(event->text.text));
     edit_changed(app);
 }

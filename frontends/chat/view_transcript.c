@@ -491,6 +491,7 @@ static void example_cards(chat_app *app, SDL_Rect rect, int y)
     int width = (rect.w - gap * (columns - 1)) / columns, height = px(draw, columns == 2 ? 92 : 80);
     for (int i = 0; i < 4; i++) {
         SDL_Rect card = {rect.x + i % columns * (width + gap), y + i / columns * (height + gap), width, height};
+        if (card.y + card.h > rect.y + rect.h) break; // no room: fewer examples
         bool clicked = draw_button(draw, card, "", BUTTON_QUIET, NULL), over = draw_inside(draw, card);
         draw_card(draw, card, px(draw, 12), over ? theme->raised : theme->card, over ? theme->faint : theme->border);
         layout text = {0};
@@ -524,7 +525,7 @@ static void empty_page(chat_app *app, SDL_Rect rect)
         return;
     }
     snprintf(text, sizeof text, "%s",
-             app->link.info.bundled
+             app->link.info.bundled && rect.w > px(draw, 560)
                  ? "A small model for sums and word problems is built in. It stops thinking once it is sure."
                  : "It stops thinking once it is sure.");
     draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){rect.x, y, rect.w, px(draw, 24)}, text, theme->dim, 1);
