@@ -80,6 +80,17 @@ static const command commands[] = {
      "write the logits after each of some tokens",
      "For checking against other programs: raw little-endian float32, [tokens, vocabulary].",
      "  specexit logits -m model.gguf --tokens 1,2,3 -o logits.f32\n"},
+    {"draft", cli_draft, MODEL | CLI_GROUP_TOKENS | CLI_GROUP_DRAFTING | CLI_GROUP_JSON, 0, "",
+     "show the signals at each of some tokens and the drafted tree",
+     "Prints one JSON object: the raw signals after each token, and the nodes the draft proposes behind the\n"
+     "last one, best first: token, parent (a node, -1: the last token), depth, cumulative log-probability.",
+     "  specexit draft --tokens 1,2,3 --drafting tree --depth 4 --branch 4 --nodes 12\n"},
+    {"convert", cli_convert, CLI_GROUP_OUTPUT | CLI_GROUP_CONVERT, 1, "DRAFT",
+     "write an EAGLE-3 draft, or its signal rows alone, as GGUF",
+     "DRAFT is a GGUF, safetensors or PyTorch file, or the folder of a checkpoint. Nothing is written when\n"
+     "anything in it is missing or misshapen.",
+     "  specexit convert Qwen3-4B_eagle3 -o draft.gguf --type q8_0\n"
+     "  specexit convert draft.gguf -o signals.gguf --signals-only\n"},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

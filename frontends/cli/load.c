@@ -163,6 +163,7 @@ int cli_load_engine(cli_context *context, sx_engine **engine)
                            .context = options->context,
                            .kv_type = (sx_kv_type)options->kv_type,
                            .quantize_draft = options->quantize_draft,
+                           .single_signal = options->single_signal,
                            .validation = options->validation,
                            .template_name = options->template_name,
                            .log = on_log,

@@ -16,7 +16,7 @@ static const struct {
     {CLI_GROUP_POLICY, "When to stop thinking"},
     {CLI_GROUP_SAMPLING, "Sampling"},
     {CLI_GROUP_DRAFTING, "Speculation"},
-    {CLI_GROUP_DISPLAY | CLI_GROUP_JSON | CLI_GROUP_OUTPUT, "Output"},
+    {CLI_GROUP_DISPLAY | CLI_GROUP_JSON | CLI_GROUP_OUTPUT | CLI_GROUP_CONVERT, "Output"},
     {CLI_GROUP_GENERAL, "General"},
 };
 

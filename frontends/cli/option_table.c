@@ -144,6 +144,11 @@ const cli_option cli_option_table[] = {
 
     {"tokens", 0, CLI_GROUP_TOKENS, CLI_TOKENS, 0, "LIST", "token ids, such as 1,2,3", 0, 0, NULL},
     TEXT("output", 'o', CLI_GROUP_OUTPUT, output, "FILE", "file to write"),
+    TEXT("type", 0, CLI_GROUP_CONVERT, type, "TYPE",
+         "format of the matrices: f32, f16, bf16, q8_0 or q4_k (default: as they are)"),
+    FLAG("signals-only", 0, CLI_GROUP_CONVERT, signals_only, "write the signal rows alone, as a separate signal head"),
+    {"single-signal", 0, CLI_GROUP_CONVERT | CLI_GROUP_MODEL, CLI_SIGNALS, AT(single_signal), "NAME",
+     "which signal a draft's only signal row is, since that cannot be seen in the file", 0, 0, NULL},
     FLAG("special", 0, CLI_GROUP_SPECIAL, special, "read markers such as <think> in the text as the tokens they name"),
 
     CHOICE("thinking", 0, DISPLAY, show_thinking, "WHEN", show_names,

@@ -23,6 +23,7 @@ enum {
     CLI_GROUP_SPECIAL = 1 << 12,
     CLI_GROUP_GENERAL = 1 << 13, // --help, --color: every command
     CLI_GROUP_CHAT = 1 << 14,
+    CLI_GROUP_CONVERT = 1 << 15, // --type, ...
     CLI_GROUP_GENERATE = CLI_GROUP_SAMPLING | CLI_GROUP_POLICY | CLI_GROUP_DRAFTING
 };
 
@@ -63,6 +64,9 @@ typedef struct cli_options {
     uint32_t token_count;
     bool has_tokens;
     const char *output;
+    const char *type;       // convert: format of the matrices
+    bool signals_only;      // convert
+    uint32_t single_signal; // SX_SIGNAL_HAS_*; 0: a lone row is refused
     bool special;
 } cli_options;
 

