@@ -15,6 +15,7 @@ export class ReplyView {
     #thinking = false; // now
     #atExit = 0; // length of the reasoning at the exit
     #stats = null;
+    #thoughtTokens = 0; // the engine's own count comes with the exit
     #began = performance.now();
     #remain = null;
     #render = perFrame(() => this.#renderNow());
@@ -89,8 +90,9 @@ export class ReplyView {
         this.#parts.count.textContent = total > 256 ? `reading ${done} of ${total} tokens` : '';
     }
 
-    on_text({ channel, text }) {
+    on_text({ channel, text, tokens }) {
         if (channel === 'thinking') {
+            if (!this.#message.exit) this.#thoughtTokens += tokens.length;
             if (!this.#thinking && !this.#message.exit) this.#startThinking();
             this.#message.reasoning = (this.#message.reasoning ?? '') + text;
             const pinned = atBottom(this.#parts.thoughts);
@@ -111,7 +113,7 @@ export class ReplyView {
         if (!this.#thinking) return;
         this.#thinking = false;
         this.#atExit = (this.#message.reasoning ?? '').length;
-        this.#message.exit = { reason: event.reason, sentence: event.sentence, at: this.#stats?.thinkingTokens ?? event.tokenIndex };
+        this.#message.exit = { reason: event.reason, sentence: event.sentence, at: this.#thoughtTokens };
         this.#plot.markExit();
         this.#showExit(this.#message.exit);
         this.#parts.answerNow.hidden = true;
@@ -193,8 +195,8 @@ export class ReplyView {
 
     #showProgress() {
         const p = this.#parts;
-        const tokens = this.#stats?.thinkingTokens ?? 0;
-        const rate = tokens / Math.max(0.001, (performance.now() - this.#began) / 1000);
+        const tokens = this.#thoughtTokens;
+        const rate = Math.max(1, tokens) / Math.max(0.001, (performance.now() - this.#began) / 1000);
         const left = this.#remain?.remain;
         const share = this.#remain?.progress ?? 0;
         p.barFill.style.width = `${Math.round(share * 100)}%`;
