@@ -250,7 +250,7 @@ static void one_token(sx_session *s)
     event->boundary = boundary;
     event->has_signals = true;
     event->raw = event->smoothed = signals;
-    event->raw.confidence += (index * 7 % 13 - 6) * 0.01f;
+    event->raw.confidence += ((float)(index * 7 % 13) - 6.0f) * 0.01f;
     event->margin = -8 + share * 8;
     event->entropy = 2 - share;
     float threshold = s->exits ? 2.0f : s->threshold; // keep-thinking suppresses the same exit
