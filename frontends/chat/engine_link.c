@@ -70,6 +70,15 @@ static void fail(engine_link *link)
     link->phase = LINK_FAILED;
 }
 
+static void read_threshold(void *user, const char *line)
+{
+    chat_thresholds *thresholds = user;
+    float value;
+    if (sscanf(line, " specexit.exit.confidence = %f", &value) == 1) thresholds->confidence = value;
+    if (sscanf(line, " specexit.exit.progress = %f", &value) == 1) thresholds->progress = value;
+    if (sscanf(line, " specexit.exit.remain = %f", &value) == 1) thresholds->remain = value;
+}
+
 void link_open(engine_link *link, const char *target, const char *draft, const char *device)
 {
     char *new_target = copy_or_null(target), *new_draft = copy_or_null(draft);
@@ -93,6 +102,8 @@ void link_open(engine_link *link, const char *target, const char *draft, const c
         status = sx_engine_open(&desc, &link->engine, &link->error);
     }
     link->phase = LINK_LOADING;
+    link->calibrated = (chat_thresholds){0};
+    if (status == SX_OK && link->draft) sx_describe_file(link->draft, read_threshold, &link->calibrated, NULL);
     if (status == SX_OK) return;
     link->engine = NULL;
     fail(link);
@@ -156,6 +167,7 @@ void link_begin(engine_link *link, chat_state *state)
 {
     chat_conversation *conversation = state->streaming;
     chat_message *reply = &conversation->messages[state->reply];
+    if (chat_effort_is_calibrated(&state->settings)) reply->thresholds = link->calibrated;
     if (link->phase != LINK_READY) {
         chat_fail_reply(state, "No model is loaded. Open one with Ctrl+O.");
         return;

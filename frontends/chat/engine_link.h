@@ -17,6 +17,7 @@ typedef struct engine_link {
     char *target, *draft, *cache; // NULL: bundled, none, none
     chat_conversation *owner;     // whose reply the session holds, for keep-thinking; NULL: none
     uint32_t owner_reply;
+    chat_thresholds calibrated; // what the draft's file says, zeros where it does not
 } engine_link;
 
 // Begins loading; the model before is closed. Empty or NULL strings mean: the bundled model, the draft found beside the

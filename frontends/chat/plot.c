@@ -121,11 +121,13 @@ void plot_draw(chat_draw *draw, SDL_Rect rect, const chat_message *message)
     int count = 0, gap = px(draw, 20);
     if (!plot_has_data(message)) return;
     if (has_signals(message)) {
-        float most = largest(message, remain_of, t->remain * 1.25f);
+        float most = largest(message, remain_of, t->remain > 0 ? t->remain * 1.25f : 50);
+        lanes[count++] = (lane){"Confident", confidence_of,     t->confidence,    1, ">", "%.0f %%",
+                                100,         t->confidence > 0, theme->confidence};
         lanes[count++] =
-            (lane){"Confident", confidence_of, t->confidence, 1, ">", "%.0f %%", 100, true, theme->confidence};
-        lanes[count++] = (lane){"Done", progress_of, t->progress, 1, ">", "%.0f %%", 100, true, theme->progress};
-        lanes[count++] = (lane){"Tokens left", remain_of, t->remain, most, "<", "%.0f", 1, true, theme->remain};
+            (lane){"Done", progress_of, t->progress, 1, ">", "%.0f %%", 100, t->progress > 0, theme->progress};
+        lanes[count++] =
+            (lane){"Tokens left", remain_of, t->remain, most, "<", "%.0f", 1, t->remain > 0, theme->remain};
     } else {
         lanes[count++] = (lane){"Nats from closing", margin_of, 0, largest(message, margin_of, 4), "", "%.1f", 1, false,
                                 theme->confidence};

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Thresholds of specexit.h, which the middle of the slider stands for.
-static const chat_thresholds calibrated = {.confidence = 0.8f, .progress = 0.3f, .remain = 200};
+// Thresholds of specexit.h, around which the slider moves.
+static const chat_thresholds usual = {.confidence = 0.8f, .progress = 0.3f, .remain = 200};
 
 void chat_settings_default(chat_settings *settings)
 {
@@ -259,7 +259,9 @@ uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
     chat_conversation *conversation = state->current;
     chat_message *message = chat_add_message(conversation, (int32_t)parent, SX_ROLE_ASSISTANT);
     message->seed = state->settings.seed ? state->settings.seed : ++state->next_seed;
-    message->thresholds = chat_thresholds_of(&state->settings);
+    // In the middle they are the draft's, which are not known here.
+    if (!chat_effort_is_calibrated(&state->settings) && state->settings.effort < 0.995f)
+        message->thresholds = chat_thresholds_of(&state->settings);
     state->streaming = conversation;
     state->reply = conversation->count - 1;
     state->started = now;
@@ -463,9 +465,14 @@ static float between(float little, float middle, float much, float effort)
 chat_thresholds chat_thresholds_of(const chat_settings *settings)
 {
     float effort = settings->effort;
-    return (chat_thresholds){.confidence = between(0.3f, calibrated.confidence, 0.99f, effort),
-                             .progress = between(0.02f, calibrated.progress, 0.95f, effort),
-                             .remain = between(1000, calibrated.remain, 4, effort)};
+    return (chat_thresholds){.confidence = between(0.3f, usual.confidence, 0.99f, effort),
+                             .progress = between(0.02f, usual.progress, 0.95f, effort),
+                             .remain = between(1000, usual.remain, 4, effort)};
+}
+
+bool chat_effort_is_calibrated(const chat_settings *settings)
+{
+    return fabsf(settings->effort - 0.5f) <= 0.01f;
 }
 
 sx_policy chat_policy(const chat_settings *settings)
@@ -473,8 +480,7 @@ sx_policy chat_policy(const chat_settings *settings)
     sx_policy policy = {.kind = settings->policy};
     if (settings->effort >= 0.995f) {
         policy.kind = SX_POLICY_NONE;
-    } else if (fabsf(settings->effort - 0.5f) >
-               0.01f) { // in the middle zeros ask for what the draft was calibrated with
+    } else if (!chat_effort_is_calibrated(settings)) { // in the middle zeros ask for what the draft was calibrated with
         chat_thresholds thresholds = chat_thresholds_of(settings);
         policy.confidence = thresholds.confidence;
         policy.progress = thresholds.progress;

@@ -17,7 +17,7 @@ typedef struct chat_point { // the signals at one token of the thinking
     float margin, entropy;
 } chat_point;
 
-typedef struct chat_thresholds { // what the reply's policy exits at
+typedef struct chat_thresholds { // what the reply's policy exits at; 0: not known
     float confidence, progress, remain;
 } chat_thresholds;
 
@@ -149,6 +149,7 @@ void chat_thinking_sentence(const chat_message *message, char *text, size_t size
 // ---- Settings to the engine
 sx_policy chat_policy(const chat_settings *settings);
 chat_thresholds chat_thresholds_of(const chat_settings *settings);
+bool chat_effort_is_calibrated(const chat_settings *settings); // the slider stands in the middle
 const char *chat_effort_name(float effort);
 
 #endif

@@ -174,7 +174,16 @@ static void read_points(sqlite3_stmt *statement, int column, chat_message *messa
     if (!blob || size % sizeof(chat_point)) return;
     message->point_count = message->point_capacity = (uint32_t)(size / sizeof(chat_point));
     message->points = chat_reallocate(NULL, message->point_count, sizeof(chat_point));
-    memcpy(message->points, blob, size);
+    for (uint32_t i = 0; i < message->point_count; i++) { // a bool in a damaged file may hold anything: no plain copy
+        const unsigned char *from = (const unsigned char *)blob + i * sizeof(chat_point);
+        chat_point *point = &message->points[i];
+        *point = (chat_point){.boundary = from[offsetof(chat_point, boundary)] != 0,
+                              .has_signals = from[offsetof(chat_point, has_signals)] != 0};
+        memcpy(&point->token_index, from + offsetof(chat_point, token_index), sizeof point->token_index);
+        memcpy(&point->smoothed, from + offsetof(chat_point, smoothed), sizeof point->smoothed);
+        memcpy(&point->margin, from + offsetof(chat_point, margin), sizeof point->margin);
+        memcpy(&point->entropy, from + offsetof(chat_point, entropy), sizeof point->entropy);
+    }
 }
 
 static void read_message(sqlite3_stmt *statement, chat_message *message)
