@@ -126,7 +126,11 @@ static bool app_open(chat_app *app, const app_options *options)
     open_store(app, options);
     if (options->theme >= 0) app->state.settings.theme = (chat_theme_choice)options->theme;
     if (options->device) snprintf(app->state.settings.device, sizeof app->state.settings.device, "%s", options->device);
-    if (options->model) snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", options->model);
+    if (options->model) { // remembered, so independent of the folder the program was started in
+        char *full = realpath(options->model, NULL);
+        snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", full ? full : options->model);
+        free(full);
+    }
     if (!open_window(app, options)) return false;
     app->dark_system = desktop_is_dark(app->home);
     app_apply_theme(app);
@@ -139,6 +143,7 @@ static void app_close(chat_app *app)
     if (app->state.streaming) link_stop(&app->link);
     if (app->store) {
         app_save(app, true);
+        if (app->link.phase == LINK_FAILED) app->state.settings.model[0] = 0; // the next start works again
         chat_store_write_settings(app->store, &app->state.settings);
     }
     view_forget(app);

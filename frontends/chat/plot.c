@@ -86,12 +86,21 @@ static void draw_curve(chat_draw *draw, const lane *l, const SDL_Rect *box, cons
     draw_round(draw, (SDL_Rect){(int)last_x - dot, (int)last_y - dot, 2 * dot, 2 * dot}, dot, l->color);
 }
 
+// Where thinking was left; the forced words behind it are points, too.
+static uint32_t exit_point(const chat_message *message)
+{
+    uint32_t last = message->point_count - 1;
+    while (message->left && last && message->points[last].token_index > message->exit_token)
+        last--;
+    return last;
+}
+
 static void draw_lane(chat_draw *draw, SDL_Rect rect, const lane *l, const chat_message *message)
 {
     const chat_theme *theme = draw->theme;
     char text[32], limit[32];
     int title = font_line_height(draw->fonts, CHAT_FONT_TINY) + px(draw, 4);
-    const chat_point *last = &message->points[message->point_count - 1];
+    const chat_point *last = &message->points[exit_point(message)];
     snprintf(text, sizeof text, l->format, (double)(l->value(last) * l->factor));
     int sign = snprintf(limit, sizeof limit, "leaves %s ", l->sign);
     snprintf(limit + sign, sizeof limit - (size_t)sign, l->format, (double)(l->threshold * l->factor));
@@ -108,8 +117,10 @@ static void draw_lane(chat_draw *draw, SDL_Rect rect, const lane *l, const chat_
         int y = (int)height_of(l, l->threshold, &box);
         dashes(draw, box.x, y, box.w, theme->faint);
     }
-    if (message->left) // thinking ended at the last point
-        draw_rect(draw, (SDL_Rect){box.x + box.w - 1, box.y, px(draw, 1) + 1, box.h}, theme->accent);
+    if (message->left && message->point_count > 1) {
+        int x = box.x + (int)((int64_t)(box.w - 1) * exit_point(message) / (message->point_count - 1));
+        draw_rect(draw, (SDL_Rect){x, box.y, px(draw, 1) + 1, box.h}, theme->accent);
+    }
     draw_curve(draw, l, &box, message);
 }
 
