@@ -18,12 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// The layer allocates without frame pointers, which makes its own leaks look like ours; the plain build has it on.
-#if defined(__SANITIZE_ADDRESS__)
-enum { WANT_VALIDATION = 0 };
-#else
-enum { WANT_VALIDATION = 1 };
-#endif
 enum { LOG_SIZE = 4096 };
 
 static void note_line(void *user, const char *line)
@@ -131,11 +125,8 @@ static void use_cache(const char *folder, char *log)
     log[0] = 0;
     sx_error error = {SX_OK, ""};
     sx_gpu *gpu;
-    const sx_gpu_desc desc = {.backend = SX_GPU_BACKEND_VULKAN,
-                              .cache_dir = folder,
-                              .validation = WANT_VALIDATION,
-                              .log = note_line,
-                              .log_user = log};
+    const sx_gpu_desc desc = {
+        .backend = SX_GPU_BACKEND_VULKAN, .cache_dir = folder, .validation = true, .log = note_line, .log_user = log};
     assert_int_equal(sx_gpu_open(&desc, &gpu, &error), SX_OK);
     const sx_kernel kernels[] = {SX_KERNEL_TEST_FILL, SX_KERNEL_TEST_CHAIN};
     sx_status status = sx_gpu_warm(gpu, kernels, 2, &error);

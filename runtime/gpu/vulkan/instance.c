@@ -50,6 +50,7 @@ static PFN_vkVoidFunction global_function(const vk_instance *instance, const cha
     return instance->vkGetInstanceProcAddr(VK_NULL_HANDLE, name);
 }
 
+#ifndef SX_GPU_KEEP_LIBRARIES
 static bool has_validation_layer(const vk_instance *instance)
 {
     PFN_vkEnumerateInstanceLayerProperties enumerate =
@@ -66,6 +67,7 @@ static bool has_validation_layer(const vk_instance *instance)
     free(layers);
     return found;
 }
+#endif
 
 static sx_status load_library(vk_instance *instance, sx_error *error)
 {
@@ -119,15 +121,19 @@ sx_status vk_instance_open(vk_instance *instance, const sx_gpu_desc *desc, sx_er
     memset(instance, 0, sizeof *instance);
     instance->log = desc->log;
     instance->log_user = desc->log_user;
-#ifdef SX_GPU_KEEP_LIBRARIES
-    vk_keep_libraries();
-#endif
     const sx_status status = load_library(instance, error);
     if (status != SX_OK) return status;
+#ifdef SX_GPU_KEEP_LIBRARIES
+    // The layer allocates without frame pointers, so the sanitizers take its own leaks for ours: the plain build has
+    // it.
+    vk_keep_libraries();
+    const bool validation = false;
+#else
     const bool validation = desc->validation && has_validation_layer(instance);
     if (desc->validation && !validation) {
         vk_log(instance, "no Vulkan validation layer; install vulkan-validationlayers to have Vulkan's use checked");
     }
+#endif
     VkResult result = VK_ERROR_INCOMPATIBLE_DRIVER;
     if (create_instance(instance, validation, &result) != SX_OK) {
         instance->handle = VK_NULL_HANDLE;
