@@ -137,9 +137,9 @@ static size_t step(const unsigned char *text, size_t *columns)
     size_t bytes = text[0] < 0xc0 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
     uint32_t code = bytes == 1 ? text[0] : text[0] & (0x7fu >> bytes);
     for (size_t i = 1; i < bytes; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            bytes = i;
-            break;
+        if ((text[i] & 0xc0) != 0x80) { // cut short: shown as one replacement character
+            *columns = 1;
+            return i;
         }
         code = code << 6 | (text[i] & 0x3f);
     }
