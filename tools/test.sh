@@ -40,7 +40,7 @@ build() { # preset: configure and compile
     launcher=""
     if have ccache; then launcher="-DCMAKE_C_COMPILER_LAUNCHER=ccache"; fi
     # shellcheck disable=SC2086 # nothing or one word
-    cmake --preset "$1" -DSX_NODE_MODULES="$PWD/build/npm/node_modules" $launcher >"build/configure-$1.log" 2>&1 || {
+    cmake --preset "$1" -DSX_BUILD_TESTS=ON -DSX_BUILD_CHAT=ON -DSX_NODE_MODULES="$PWD/build/npm/node_modules" $launcher >"build/configure-$1.log" 2>&1 || {
         cat "build/configure-$1.log"
         return 1
     }
@@ -75,6 +75,7 @@ PYTHON
 install_for_build ccache git clang-format universal-ctags libcmocka-dev libcjson-dev libutf8proc-dev libedit2? libsdl2-dev \
     libsdl2-ttf-dev libfontconfig-dev libmd4c-dev xvfb xdotool fonts-noto-core fonts-inter? \
     vulkan-validationlayers chromium? emcc:emscripten? node:nodejs npm:npm node-acorn?
+python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
 mkdir -p build
 if have node && have npm; then
     verdict "packages for the browser tests" sh tools/npm.sh
