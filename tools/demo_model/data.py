@@ -53,7 +53,8 @@ def sequence(chat, rng, p, mode):
 def foreign_sequence(chat, rng):
     ids = chat.prompt(P.foreign(rng))
     w = [0.0] * len(ids)
-    rest = chat.open + chat.piece(P.FOREIGN_THINKING) + [chat.close, chat.gap] + chat.piece(P.FOREIGN_ANSWER) + [chat.end]
+    rest = chat.open + chat.piece(P.FOREIGN_THINKING) + [chat.close, chat.gap]
+    rest = rest + chat.piece(P.FOREIGN_ANSWER) + [chat.end]
     return ids + rest, w + [0.5] * len(rest)
 
 

@@ -1,5 +1,5 @@
-"""Measures the exported files on the held-out problems, or with `--set smoke` on a third set; `--calibrate` first chooses the
-exit rule on the calibration problems and writes it into the draft file."""
+"""Measures the exported files on the held-out problems, or with `--set smoke` on a third set; `--calibrate` first
+chooses the exit rule on the calibration problems and writes it into the draft file."""
 import argparse
 import hashlib
 import json
@@ -32,7 +32,8 @@ def nearest(traces, lost, make, thresholds, tokens):
 
 
 def ratio(traces):
-    first = sum(t.boundaries[Y.first_derivation(t)].at + 1 - t.begin - 2 for t in traces if Y.first_derivation(t) is not None)
+    whole = [t for t in traces if Y.first_derivation(t) is not None]
+    first = sum(t.boundaries[t.first].at + 1 - t.begin - 2 for t in whole)
     return (sum(t.thinking for t in traces) - first) / first
 
 
@@ -97,7 +98,8 @@ def main():
         return
     some = made[::5]
     texts = [t.ids[t.begin:] for t in some]
-    lengths = {f"chain_{k}": round(accept(target, draft, chat, [t.problem for t in some], k, texts), 3) for k in (2, 4, 6)}
+    posed = [t.problem for t in some]
+    lengths = {f"chain_{k}": round(accept(target, draft, chat, posed, k, texts), 3) for k in (2, 4, 6)}
     out = report(made, [draft.signals(t.features) for t in made], lost, rule, lengths)
     text = json.dumps(out, indent=1)
     if a.set == "heldout":

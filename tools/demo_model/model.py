@@ -67,7 +67,8 @@ class Attention(nn.Module):
         b, t = q.shape[:2]
         group = self.c.heads // self.c.kv_heads
         if t == 1 and mask is not None:  # decoding: the heads of a group are queries of one head, nothing is copied
-            y = F.scaled_dot_product_attention(q.view(b, -1, group, self.c.head_dim), k.transpose(1, 2), v.transpose(1, 2), mask)
+            q = q.view(b, -1, group, self.c.head_dim)
+            y = F.scaled_dot_product_attention(q, k.transpose(1, 2), v.transpose(1, 2), mask)
             return self.o(y.reshape(b, t, -1))
         k, v = (x.transpose(1, 2).repeat_interleave(group, 1) for x in (k, v))
         y = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=mask, is_causal=mask is None)

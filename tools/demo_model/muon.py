@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def optimizers(model, lr, adam_lr, decay=0.01):
-    """Matrices inside `blocks`, `mid` and `fc` by Muon, the rest by AdamW."""
+    """The matrices of attention and MLP by Muon, the rest by AdamW."""
     matrix = lambda n, p: p.dim() == 2 and n.split(".")[0] in ("blocks", "attn", "mlp")
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     muon = Muon([p for n, p in named if matrix(n, p)], lr=lr, decay=decay)

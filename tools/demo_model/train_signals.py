@@ -65,9 +65,9 @@ def fit(x, y, w, rounds=1500, seed=3, penalty=1e-5):
 
 def main():
     a = argparse.ArgumentParser()
-    a.add_argument("--greedy", type=int, default=400)
-    a.add_argument("--sampled", type=int, default=200)
-    a.add_argument("--slips", type=int, default=250, help="more greedy traces, of problems with a slip")
+    a.add_argument("--greedy", type=int, default=280)
+    a.add_argument("--sampled", type=int, default=100)
+    a.add_argument("--slips", type=int, default=150, help="more greedy traces, of problems with a slip")
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--out", type=Path, default=HERE / "build")
     a = a.parse_args()
