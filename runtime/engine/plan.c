@@ -35,6 +35,13 @@ static void add_data(plan *p, const void *data, uint64_t size, sx_gpu_binding *o
     if (p->status == SX_OK) p->status = sx_weights_add_data(p->weights, data, size, out, p->error);
 }
 
+static uint32_t add_apart(plan *p, const sx_tensor_ref *const *tensors, uint32_t count, sx_matrix *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        add_matrix(p, tensors[i], &out[i]);
+    return count;
+}
+
 // One matrix where the formats are equal, else one each. Returns how many.
 static uint32_t add_fused(plan *p, const sx_tensor_ref *const *tensors, uint32_t count, sx_matrix *out)
 {
@@ -59,7 +66,9 @@ static void plan_layer(plan *p, const sx_layer_weights *from, sx_layer *to)
     add_vector(p, &from->ffn_norm, &to->ffn_norm);
     add_vector(p, &from->post_attention_norm, &to->post_attention_norm);
     add_vector(p, &from->post_ffn_norm, &to->post_ffn_norm);
-    to->qkv_count = add_fused(p, qkv, 3, to->qkv);
+    // Biases are fused as the matrices are, which takes all of them or none.
+    const int bias_count = sx_tensor_exists(biases[0]) + sx_tensor_exists(biases[1]) + sx_tensor_exists(biases[2]);
+    to->qkv_count = bias_count % 3 ? add_apart(p, qkv, 3, to->qkv) : add_fused(p, qkv, 3, to->qkv);
     for (uint32_t i = 0; i < 3 && to->qkv_count == 3; i++)
         add_vector(p, biases[i], &to->qkv_bias[i]);
     if (p->status == SX_OK && to->qkv_count == 1)
