@@ -59,8 +59,11 @@ run_tests() { # preset, then options of ctest
         </dev/null || true
     # The sums of the report; a run that wrote none is a failure.
     counts=$(python3 - "$report" <<'PYTHON' || echo "0 1 0"
+import os
 import sys
 import xml.etree.ElementTree as tree
+if not os.path.exists(sys.argv[1]):
+    sys.exit("test.sh: ctest ended without a report")
 suite = tree.parse(sys.argv[1]).getroot()
 total, failed = int(suite.get("tests")), int(suite.get("failures"))
 skipped = int(suite.get("skipped", 0)) + int(suite.get("disabled", 0))
