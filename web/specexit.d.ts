@@ -81,6 +81,8 @@ export interface ModelInfo {
     bitwiseLossless: boolean;
     draftAcceptance: number;
     loadSeconds: number;
+    /** What the draft was calibrated with, where it says so; else the defaults of GenerateOptions. */
+    exitThresholds: { confidence?: number; progress?: number; remain?: number };
     version: string;
     gpu: DeviceInfo;
 }
@@ -197,6 +199,8 @@ export interface Metrics {
     /** JavaScript and wasm, all cycles together. */
     hostMs: number;
     hostMsMax: number;
+    /** Of the polls that brought events; 0 while the reply runs. */
+    hostMsMedian: number;
     cycles: number;
     submits: number;
     maps: number;

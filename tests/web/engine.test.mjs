@@ -104,7 +104,7 @@ test('the same tokens as the native program, greedy, with and without speculatio
         assert.equal(inPage.reason, native.reason, name);
         const { metrics, stats } = inPage;
         const perCycle = (seconds, cycles) => ((1000 * seconds) / cycles).toFixed(1);
-        t.diagnostic(`${name}: ${stats.tokens} tokens, ${stats.cycles} cycles of ${perCycle(stats.decodeSeconds, stats.cycles)} ms (native ${perCycle(native.stats.decode_seconds, native.stats.cycles)} ms), JavaScript and wasm ${(metrics.hostMs / stats.cycles).toFixed(2)} ms a cycle, ${metrics.submits} submits, ${metrics.maps} maps`);
+        t.diagnostic(`${name}: ${stats.tokens} tokens, ${stats.cycles} cycles of ${perCycle(stats.decodeSeconds, stats.cycles)} ms (native ${perCycle(native.stats.decode_seconds, native.stats.cycles)} ms), JavaScript and wasm ${metrics.hostMsMedian.toFixed(2)} ms a cycle (mean ${(metrics.hostMs / stats.cycles).toFixed(2)}), ${metrics.submits} submits, ${metrics.maps} maps`);
         // A cycle is one submit and one map; the prompt's tapes, the snapshot at an exit and a cycle that was submitted
         // ahead come on top.
         assert.ok(metrics.submits <= stats.cycles + 12, `${metrics.submits} submits for ${stats.cycles} cycles`);
@@ -113,12 +113,26 @@ test('the same tokens as the native program, greedy, with and without speculatio
 });
 
 test('an early exit is seen in the page', SLOW, async () => {
-    await configure({ policy: 'none', softBudget: 30 });
+    await configure({ policy: 'signals' });
     await ask(QUESTION);
-    await page.waitForSelector('.exit-mark[data-reason=soft-budget]', SLOW);
+    await page.waitForSelector('.exit-mark[data-reason=signals]', SLOW);
     await idle(page, 600000);
+    assert.match(await page.textContent('.exit-mark'), /\d+ % confident/);
+    assert.equal(await page.locator('.plot .exit-line[visibility=visible]').count(), 3);
     assert.match(await page.textContent('.answer'), /The answer is \d+/);
     await shoot('exit');
+});
+
+test('the race is run and won', SLOW, async () => {
+    await configure({});
+    await page.click('#view-race');
+    await page.click('.race-form button');
+    await page.waitForSelector('.race-result:not(:empty)', SLOW);
+    assert.match(await page.textContent('.race-result'), /^SpecExit (answered|took)/);
+    await page.waitForFunction(() => !document.querySelector('.race-form .primary').textContent.includes('Stop'));
+    await page.waitForTimeout(7000); // the replay
+    await shoot('race');
+    await page.click('#view-chat');
 });
 
 test('answer now, then think longer', SLOW, async () => {

@@ -9,7 +9,7 @@ const MAXIMUM_POINTS = 600;
 const SIGNALS = [
     { name: 'confidence', label: 'Confidence', format: (value) => `${Math.round(value * 100)} %`, hint: (t) => `exit > ${Math.round(t * 100)} %`, above: true },
     { name: 'progress', label: 'Progress', format: (value) => `${Math.round(value * 100)} %`, hint: (t) => `exit > ${Math.round(t * 100)} %`, above: true },
-    { name: 'remain', label: 'Remaining', format: (value) => `≈ ${Math.round(value)}`, hint: (t) => `exit < ${t}`, above: false },
+    { name: 'remain', label: 'Remaining', format: (value) => `≈ ${Math.round(value)}`, hint: (t) => `exit < ${Math.round(t)}`, above: false },
 ];
 
 export class SignalPlot {

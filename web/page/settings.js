@@ -50,9 +50,9 @@ function save() {
     applyTheme();
 }
 
-// What a threshold is where neither the user nor the model says: shown in the plot.
-export function thresholds() {
-    const { confidence, progress, remain } = settings.overrideThresholds ? settings : DEFAULTS;
+// The thresholds in force, to be drawn: the user's, else the model's own (`calibrated`), else the defaults.
+export function thresholds(calibrated = {}) {
+    const { confidence, progress, remain } = settings.overrideThresholds ? settings : { ...DEFAULTS, ...calibrated };
     return { confidence, progress, remain };
 }
 

@@ -1,6 +1,7 @@
 // The engine and its sessions inside the worker: loading, the poll that each wake-up of the GPU triggers, and going on
 // after the device was lost. No timer runs while a reply is written.
 import * as cache from './cache.js';
+import { exitThresholds } from './calibration.js';
 import { SpecexitError } from './error.js';
 import { canAllocate, describeGpu, moduleFields, openGpu } from './gpu.js';
 import { Reply } from './reply.js';
@@ -87,7 +88,12 @@ export class Host {
     }
 
     info() {
-        return { ...this.#wasm.info(), version: this.#wasm.version, gpu: this.describeDevice() };
+        return {
+            ...this.#wasm.info(),
+            exitThresholds: exitThresholds(this.#model.draft),
+            version: this.#wasm.version,
+            gpu: this.describeDevice(),
+        };
     }
 
     unload() {

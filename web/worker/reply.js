@@ -16,6 +16,7 @@ export class Reply {
     #start;
     #hostMs = 0;
     #hostMsMax = 0;
+    #hostTimes = []; // of the polls that brought something, the newest thousand
     running = true;
 
     constructor(session, options, counters) {
@@ -41,6 +42,8 @@ export class Reply {
         const took = performance.now() - before;
         this.#hostMs += took;
         this.#hostMsMax = Math.max(this.#hostMsMax, took);
+        if (result.events.length) this.#hostTimes.push(took);
+        if (this.#hostTimes.length > 1000) this.#hostTimes.shift();
         for (const event of result.events) this.#follow(event);
         this.running = result.running;
         const error = result.error && { code: result.error.status, message: result.error.message };
@@ -52,6 +55,7 @@ export class Reply {
         return {
             hostMs: this.#hostMs, // JavaScript and wasm, all cycles together
             hostMsMax: this.#hostMsMax,
+            hostMsMedian: this.running ? 0 : this.#hostTimes.toSorted((a, b) => a - b)[this.#hostTimes.length >> 1] ?? 0,
             cycles: this.#stats?.cycles ?? 0,
             submits: this.#counters.submits - this.#start.submits,
             maps: this.#counters.maps - this.#start.maps,
