@@ -1,20 +1,22 @@
 #!/bin/sh
 # Runs every test of the project: installs what is missing, builds the presets, checks style, runs CTest.
-# Usage: sh tools/test.sh [--fast] [--models]
+# Usage: sh tools/test.sh [--fast] [--models] [--browser]
 #   --fast    only the release build, and only one Vulkan driver
+#   --browser also the page in headless Chromium, scripted and with the real engine: it needs a machine that is idle
 #   --models  also the tests on published models that are large to fetch (1.9 GB)
 # Needs neither a GPU, nor a display, nor standard input.
 set -eu
 cd "$(dirname "$0")/.."
 . tools/install.sh
 
-fast=false models=false
+fast=false models=false browser=false
 for argument in "$@"; do
     case $argument in
     --fast) fast=true ;;
     --models) models=true ;;
+    --browser) browser=true ;;
     *)
-        echo "test.sh: unknown option $argument; --fast and --models are known" >&2
+        echo "test.sh: unknown option $argument; --fast, --models and --browser are known" >&2
         exit 2
         ;;
     esac
@@ -76,7 +78,7 @@ PYTHON
 }
 
 install_for_build ccache git clang-format universal-ctags libcmocka-dev libcjson-dev libutf8proc-dev libedit2? libsdl2-dev \
-    libsdl2-ttf-dev libfontconfig-dev libmd4c-dev xvfb xdotool fonts-noto-core fonts-inter? \
+    libsdl2-ttf-dev libfontconfig-dev libmd4c-dev libsqlite3-dev xvfb xdotool fonts-noto-core fonts-inter? \
     vulkan-validationlayers chromium? emcc:emscripten? node:nodejs npm:npm node-acorn?
 python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
 mkdir -p build
@@ -101,10 +103,14 @@ verdict "release build" build release
 if $fast; then
     run_tests release -LE 'swiftshader|web|slow'
 else
-    run_tests release
+    if $browser; then
+        run_tests release
+    else
+        run_tests release -E '^web[.](page|engine)$'
+    fi
     verdict "sanitize build" build sanitize
     # Both sanitizers on everything that is ours; the second driver and the browser add nothing to that but time.
-    run_tests sanitize -LE 'swiftshader|web|slow'
+    run_tests sanitize -LE 'swiftshader|web|slow' -E '^cli[.]real|webgpu|wasm'
 fi
 
 if [ "$skipped" -gt 0 ]; then
