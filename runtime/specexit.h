@@ -90,10 +90,10 @@ typedef struct sx_engine_desc {
     uint32_t draft_source_count;
     uint32_t single_signal; // SX_SIGNAL_HAS_*: what a draft's lone signal row says, which cannot be seen; 0: such a
                             // draft is refused
-    bool no_draft;         // ignore the bundled draft
-    const char *device;    // NULL: the best; a number of sx_list_devices or part of a name
-    const char *cache_dir; // folder for compiled pipelines and measurements; NULL: none
-    uint32_t context;      // tokens of every session; 0: the model's own, at most 8,192 and what memory allows
+    bool no_draft;          // ignore the bundled draft
+    const char *device;     // NULL: the best; a number of sx_list_devices or part of a name
+    const char *cache_dir;  // folder for compiled pipelines and measurements; NULL: none
+    uint32_t context;       // tokens of every session; 0: the model's own, at most 8,192 and what memory allows
     sx_kv_type kv_type;
     bool quantize_draft;                       // turn F16/BF16/F32 draft matrices into Q8_0 while loading
     bool validation;                           // Vulkan validation layers

@@ -106,7 +106,7 @@ else
     if $browser; then
         run_tests release
     else
-        run_tests release -E '^web[.](page|engine)$'
+        run_tests release -E '^web[.](page|engine|modules|cache)$'
     fi
     verdict "sanitize build" build sanitize
     # Both sanitizers on everything that is ours; the second driver and the browser add nothing to that but time.
