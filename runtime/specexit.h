@@ -339,9 +339,6 @@ sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *erro
 
 // Tokens the session holds, valid until the next call: the prompt and the reply so far.
 const uint32_t *sx_session_tokens(const sx_session *session, uint32_t *count);
-// Writes the conversation's tokens to a file, or reads them back; the KV is computed again. The file names the model.
-sx_status sx_session_save(const sx_session *session, const char *path, sx_error *error);
-sx_status sx_session_load(sx_session *session, const char *path, sx_error *error);
 
 // ---- For checking against other programs ----------------------------------------------------------------------------
 
