@@ -48,11 +48,10 @@ static uint32_t add_fused(plan *p, const sx_tensor_ref *const *tensors, uint32_t
     bool equal = true;
     for (uint32_t i = 1; i < count; i++)
         if (planned_format(p, tensors[i]) != planned_format(p, tensors[0]) || tensors[i - 1]->rows % 32) equal = false;
-    if (equal && p->status == SX_OK)
+    if (!equal) return add_apart(p, tensors, count, out);
+    if (p->status == SX_OK)
         p->status = sx_weights_add_matrix(p->weights, tensors, count, planned_format(p, tensors[0]), &out[0], p->error);
-    for (uint32_t i = 0; !equal && i < count; i++)
-        add_matrix(p, tensors[i], &out[i]);
-    return equal ? 1 : count;
+    return 1;
 }
 
 static void plan_layer(plan *p, const sx_layer_weights *from, sx_layer *to)
