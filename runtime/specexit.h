@@ -115,6 +115,14 @@ void sx_engine_destroy(sx_engine *engine);
 
 enum { SX_SIGNAL_HAS_CONFIDENCE = 1, SX_SIGNAL_HAS_PROGRESS = 2, SX_SIGNAL_HAS_REMAIN = 4 };
 
+// When thinking is left, in the units of sx_policy: where zeros in an sx_policy lead with a certain model.
+typedef struct sx_exit_thresholds {
+    float confidence, progress; // left above
+    float remain;               // left below, tokens
+    float margin;               // nats, < 0
+    float entropy;              // nats
+} sx_exit_thresholds;
+
 typedef struct sx_engine_info {
     char model_name[128]; // general.name, or the file's name
     char architecture[32];
@@ -126,8 +134,9 @@ typedef struct sx_engine_info {
     uint64_t parameters;
     uint64_t weight_bytes, kv_bytes, scratch_bytes; // on the device; kv for one session
     uint32_t signals;                               // SX_SIGNAL_HAS_*
-    bool thinks;                                    // the template has think markers
-    bool bitwise_lossless; // the device's self-test found a row's logits equal alone and in a batch, to the bit
+    sx_exit_thresholds thresholds; // what the draft or signal head was calibrated with, else sx_policy's defaults
+    bool thinks;                   // the template has think markers
+    bool bitwise_lossless;         // the device's self-test found a row's logits equal alone and in a batch, to the bit
     bool bundled;
     double draft_acceptance; // tokens per cycle in the load-time self-test, 0 without a draft
     double load_seconds;

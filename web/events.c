@@ -31,6 +31,18 @@ static void write_signal_names(web_json *json, uint32_t signals)
     json_raw(json, "]");
 }
 
+static void write_thresholds(web_json *json, const sx_exit_thresholds *thresholds)
+{
+    json_key(json, "thresholds");
+    json_raw(json, "{");
+    json_number(json, "confidence", (double)thresholds->confidence);
+    json_number(json, "progress", (double)thresholds->progress);
+    json_number(json, "remain", (double)thresholds->remain);
+    json_number(json, "margin", (double)thresholds->margin);
+    json_number(json, "entropy", (double)thresholds->entropy);
+    json_raw(json, "}");
+}
+
 void web_write_info(web_json *json, const sx_engine_info *info)
 {
     json_raw(json, "{");
@@ -49,6 +61,7 @@ void web_write_info(web_json *json, const sx_engine_info *info)
     json_integer(json, "kvBytes", info->kv_bytes);
     json_integer(json, "scratchBytes", info->scratch_bytes);
     write_signal_names(json, info->signals);
+    write_thresholds(json, &info->thresholds);
     json_boolean(json, "thinks", info->thinks);
     json_boolean(json, "bitwiseLossless", info->bitwise_lossless);
     json_boolean(json, "bundled", info->bundled);

@@ -81,8 +81,8 @@ export interface ModelInfo {
     bitwiseLossless: boolean;
     draftAcceptance: number;
     loadSeconds: number;
-    /** What the draft was calibrated with, where it says so; else the defaults of GenerateOptions. */
-    exitThresholds: { confidence?: number; progress?: number; remain?: number };
+    /** When thinking is left unless GenerateOptions say otherwise: what the draft was calibrated with, else the defaults named there. */
+    thresholds: { confidence: number; progress: number; remain: number; margin: number; entropy: number };
     version: string;
     gpu: DeviceInfo;
 }

@@ -163,6 +163,25 @@ static void engine_signals(cli_text *out, uint32_t signals)
     if (!any) cli_text_add(out, "none (thinking is left by margin)");
 }
 
+static void engine_thresholds(cli_text *out, const sx_engine_info *info)
+{
+    const sx_exit_thresholds *thresholds = &info->thresholds;
+    if (!info->thinks) return;
+    cli_text_add(out, "\nleft when      ");
+    const char *separator = "";
+    if (info->signals & SX_SIGNAL_HAS_CONFIDENCE) {
+        cli_text_printf(out, "confidence > %.3g", (double)thresholds->confidence);
+        separator = ", ";
+    }
+    if (info->signals & SX_SIGNAL_HAS_PROGRESS) {
+        cli_text_printf(out, "%sprogress > %.3g", separator, (double)thresholds->progress);
+        separator = ", ";
+    }
+    if (info->signals & SX_SIGNAL_HAS_REMAIN)
+        cli_text_printf(out, "%sremain < %.4g tokens", separator, (double)thresholds->remain);
+    if (!info->signals) cli_text_printf(out, "margin >= %.3g nats", (double)thresholds->margin);
+}
+
 static void engine_text(cli_text *out, const sx_engine_info *info)
 {
     cli_text_printf(out, "model          %s%s\n", info->model_name, info->bundled ? " (bundled)" : "");
@@ -175,6 +194,7 @@ static void engine_text(cli_text *out, const sx_engine_info *info)
     if (info->draft_acceptance > 0) cli_text_printf(out, ", %.2f tokens per cycle in its test", info->draft_acceptance);
     cli_text_add(out, "\nsignals        ");
     engine_signals(out, info->signals);
+    engine_thresholds(out, info);
     cli_text_printf(out, "\ndevice         %s\n", info->device);
     cli_text_printf(out, "speculation    %s\n",
                     info->bitwise_lossless ? "lossless to the bit on this device"
@@ -209,6 +229,9 @@ static void engine_json(cli_text *out, const sx_engine_info *info)
     cli_json_put_boolean(&json, "has_confidence", info->signals & SX_SIGNAL_HAS_CONFIDENCE);
     cli_json_put_boolean(&json, "has_progress", info->signals & SX_SIGNAL_HAS_PROGRESS);
     cli_json_put_boolean(&json, "has_remain", info->signals & SX_SIGNAL_HAS_REMAIN);
+    cli_json_put_number(&json, "confidence_threshold", (double)info->thresholds.confidence);
+    cli_json_put_number(&json, "progress_threshold", (double)info->thresholds.progress);
+    cli_json_put_number(&json, "remain_threshold", (double)info->thresholds.remain);
     cli_json_put_boolean(&json, "thinks", info->thinks);
     cli_json_put_boolean(&json, "bitwise_lossless", info->bitwise_lossless);
     cli_json_put_boolean(&json, "bundled", info->bundled);

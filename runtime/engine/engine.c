@@ -167,6 +167,7 @@ static void fill_info(sx_engine *engine)
         info->parameters += d[0] * d[1] * d[2] * d[3];
     }
     info->signals = load->signals ? load->signals->signal_mask : load->draft ? load->draft->signal_mask : 0;
+    info->thresholds = sx_settings_thresholds(engine);
 }
 
 static void choose_context(sx_engine *engine, uint32_t asked)

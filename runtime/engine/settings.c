@@ -86,10 +86,24 @@ static uint32_t smoothing_by_name(const char *name)
     return SX_SMOOTHING_EWMA;
 }
 
-static float choose(float asked, float calibrated, float fallback)
+static float choose(float value, float fallback)
 {
-    if (asked != 0) return asked;
-    return isnan(calibrated) ? fallback : calibrated;
+    return isnan(value) ? fallback : value;
+}
+
+sx_exit_thresholds sx_settings_thresholds(const sx_engine *engine)
+{
+    const sx_exit_defaults *exit = &engine->exit;
+    return (sx_exit_thresholds){.confidence = choose(exit->confidence, default_confidence),
+                                .progress = choose(exit->progress, default_progress),
+                                .remain = choose(exit->remain, default_remain),
+                                .margin = default_margin,
+                                .entropy = default_entropy};
+}
+
+static float asked_or(float asked, float usual)
+{
+    return asked != 0 ? asked : usual;
 }
 
 static sx_status fill_policy(const sx_engine *engine, const sx_policy *policy, SxSettings *out, sx_error *error)
@@ -114,12 +128,13 @@ static sx_status fill_policy(const sx_engine *engine, const sx_policy *policy, S
     out->smoothing = policy->smoothing == SX_SMOOTH_AUTO ? smoothing_by_name(exit->smoothing)
                                                          : (uint32_t)policy->smoothing - SX_SMOOTH_EWMA;
     out->reference_mode = policy->reference_mode;
-    out->alpha = choose(policy->alpha, policy->reference_mode ? 0.1f : exit->alpha, default_alpha);
-    out->confidence_threshold = choose(policy->confidence, exit->confidence, default_confidence);
-    out->progress_threshold = choose(policy->progress, exit->progress, default_progress);
-    out->remain_threshold = choose(policy->remain, exit->remain, default_remain);
-    out->margin_threshold = choose(policy->margin, NAN, default_margin);
-    out->entropy_threshold = choose(policy->entropy, NAN, default_entropy);
+    out->alpha = asked_or(policy->alpha, policy->reference_mode ? 0.1f : choose(exit->alpha, default_alpha));
+    const sx_exit_thresholds usual = sx_settings_thresholds(engine);
+    out->confidence_threshold = asked_or(policy->confidence, usual.confidence);
+    out->progress_threshold = asked_or(policy->progress, usual.progress);
+    out->remain_threshold = asked_or(policy->remain, usual.remain);
+    out->margin_threshold = asked_or(policy->margin, usual.margin);
+    out->entropy_threshold = asked_or(policy->entropy, usual.entropy);
     out->minimum_thinking = policy->minimum_thinking;
     out->soft_budget = policy->soft_budget;
     out->hard_budget = policy->hard_budget;

@@ -97,6 +97,7 @@ sx_status sx_engine_create(const sx_engine_desc *desc, bool (*on_progress)(void 
                                     .vocabulary = 256,
                                     .context = desc->context ? desc->context : CONTEXT,
                                     .signals = 7,
+                                    .thresholds = {0.8f, 0.3f, 200, -3, 0.5f},
                                     .thinks = true,
                                     .bitwise_lossless = true,
                                     .bundled = !*path};

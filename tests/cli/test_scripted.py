@@ -293,6 +293,7 @@ class Inspect(Program):
         self.assertEqual(self.run_cli("info", self.write("m", ""))[0], "general.name  scripted\n")
         self.failure("info", self.path("none"), says="no such file")
         self.assertIn("confidence, progress, remain", self.run_cli("info")[0])
+        self.assertIn("confidence > 0.8, progress > 0.3, remain < 200 tokens", self.run_cli("info")[0])
         self.assertEqual(self.json_lines("info", "--json")[0]["vocabulary"], 256)
 
     def test_models(self):

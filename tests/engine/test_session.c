@@ -284,22 +284,34 @@ static void test_logits_alone(void **state)
     sx_free(all);
 }
 
+// What front ends draw is what the draft's file says, and what a reply without thresholds is left by.
+static void test_thresholds(void **state)
+{
+    (void)state;
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    assert_float_equal(info.thresholds.confidence, 0.84f, 0.005f);
+    assert_float_equal(info.thresholds.progress, 0, 0);
+    assert_float_equal(info.thresholds.remain, 1000, 0);
+    assert_float_equal(info.thresholds.margin, -3, 0);
+    SxSettings settings;
+    sx_generate_desc desc = ask(SX_POLICY_SIGNALS);
+    assert_int_equal(sx_settings_fill(engine, &desc, 1, 100, &settings, NULL), SX_OK);
+    assert_float_equal(settings.confidence_threshold, info.thresholds.confidence, 0);
+    assert_float_equal(settings.remain_threshold, info.thresholds.remain, 0);
+    desc.policy.confidence = 0.5f;
+    assert_int_equal(sx_settings_fill(engine, &desc, 1, 100, &settings, NULL), SX_OK);
+    assert_float_equal(settings.confidence_threshold, 0.5f, 0);
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_counters),
-        TEST(test_repeatable),
-        TEST(test_prefix_reuse),
-        TEST(test_answer_now),
-        TEST(test_budgets),
-        TEST(test_keep_thinking),
-        TEST(test_keep_thinking_after_close),
-        TEST(test_stop),
-        TEST(test_stop_string),
-        TEST(test_bad_requests),
-        TEST(test_logits_alone),
+        TEST(test_thresholds),  TEST(test_counters),    TEST(test_repeatable),    TEST(test_prefix_reuse),
+        TEST(test_answer_now),  TEST(test_budgets),     TEST(test_keep_thinking), TEST(test_keep_thinking_after_close),
+        TEST(test_stop),        TEST(test_stop_string), TEST(test_bad_requests),  TEST(test_logits_alone),
         TEST(test_device_loss),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,7 @@ void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)
                              .kv_bytes = 1 << 20,
                              .scratch_bytes = 1 << 20,
                              .signals = 7,
+                             .thresholds = {0.75f, 0.25f, 150, -3, 0.5f},
                              .thinks = true,
                              .bitwise_lossless = true,
                              .bundled = true,

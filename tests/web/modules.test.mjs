@@ -8,7 +8,6 @@ import { test } from 'node:test';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { POLICY, serve } from '../../web/serve.mjs';
-import { exitThresholds } from '../../web/worker/calibration.js';
 import { Sha256 } from '../../web/worker/sha256.js';
 import { MemorySource } from '../../web/worker/sources.js';
 import { optionPairs, Wasm } from '../../web/worker/wasm.js';
@@ -29,24 +28,6 @@ test('SHA-256 equals the platform’s, however the data is cut', () => {
         }
         assert.equal(hash.hex(), createHash('sha256').update(bytes).digest('hex'), `length ${length}`);
     }
-});
-
-test('a draft’s thresholds are found in its metadata, and nowhere else', () => {
-    const entry = (key, type, write) => {
-        const bytes = Buffer.alloc(8 + key.length + 8);
-        bytes.writeUInt32LE(key.length, 0);
-        bytes.write(key, 8);
-        bytes.writeUInt32LE(type, 8 + key.length);
-        write(bytes, 12 + key.length);
-        return bytes;
-    };
-    const number = (value) => (bytes, at) => bytes.writeFloatLE(value, at);
-    const file = (...parts) => [new MemorySource('d.gguf', new Uint8Array(Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(20), ...parts])))];
-    assert.deepEqual(exitThresholds(file(entry('specexit.exit.confidence', 6, number(0.75)), entry('specexit.exit.remain', 6, number(150)))),
-        { confidence: 0.75, remain: 150 });
-    assert.deepEqual(exitThresholds(file(entry('specexit.exit.confidence', 4, number(0.75)), Buffer.from('specexit.exit.progress'))), {});
-    assert.deepEqual(exitThresholds([new MemorySource('d.bin', new Uint8Array(3))]), {});
-    assert.deepEqual(exitThresholds([]), {});
 });
 
 test('options become pairs with the engine’s names', () => {

@@ -157,6 +157,7 @@ static void test_reply(void **state)
     assert_non_null(strstr(web_text(context), "\"stage\":\"ready\",\"fraction\":1"));
     web_engine_info(context);
     assert_non_null(strstr(web_text(context), "\"signals\":[\"confidence\",\"progress\",\"remain\"]"));
+    assert_non_null(strstr(web_text(context), "\"thresholds\":{\"confidence\":0.75,\"progress\":0.25,"));
 
     sx_session *session = web_session_create(context, 0, 0);
     static const char options[] = "user\0What is \"it\"?\0";

@@ -141,7 +141,7 @@ function addQuestion(text) {
 }
 
 function makeView(message, actions) {
-    return new ReplyView({ message, thresholds: thresholds(model?.info.exitThresholds), hasSignals: Boolean(actions && model?.info.signals.length), actions });
+    return new ReplyView({ message, thresholds: thresholds(model?.info.thresholds), hasSignals: Boolean(actions && model?.info.signals.length), actions });
 }
 
 function scrollDown(force) {

@@ -1,7 +1,6 @@
 // The engine and its sessions inside the worker: loading, the poll that each wake-up of the GPU triggers, and going on
 // after the device was lost. No timer runs while a reply is written.
 import * as cache from './cache.js';
-import { exitThresholds } from './calibration.js';
 import { SpecexitError } from './error.js';
 import { canAllocate, describeGpu, moduleFields, openGpu } from './gpu.js';
 import { Reply } from './reply.js';
@@ -90,7 +89,6 @@ export class Host {
     info() {
         return {
             ...this.#wasm.info(),
-            exitThresholds: exitThresholds(this.#model.draft),
             version: this.#wasm.version,
             gpu: this.describeDevice(),
         };
