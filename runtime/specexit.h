@@ -209,7 +209,8 @@ typedef struct sx_policy {
 } sx_policy;
 
 typedef enum sx_draft_kind {
-    SX_DRAFT_AUTO = 0, // EAGLE-3 tree where there is a draft and it pays, else n-gram or none, as measured
+    SX_DRAFT_AUTO = 0, // the EAGLE-3 draft where there is one, else n-gram; how much of it, or none, is measured as it
+                       // runs (the number of cycles then varies; the text does not)
     SX_DRAFT_NONE,
     SX_DRAFT_NGRAM,
     SX_DRAFT_CHAIN,

@@ -66,7 +66,7 @@ const cli_option cli_option_table[] = {
     CHOICE("kv", 0, ENGINE, kv_type, "TYPE", kv_names,
            "keys and values in f16 (default) or q8_0, which takes half the memory"),
     COUNT("cycles-ahead", 0, ENGINE, cycles_ahead, 1, 2,
-          "cycles submitted before the first is read, 1 or 2 (default: measured)"),
+          "cycles submitted before the first is read, 1 or 2 (default: 2)"),
     TEXT("cache", 0, ENGINE, cache, "FOLDER", "where compiled pipelines are kept (default: $XDG_CACHE_HOME/specexit)"),
     FLAG("no-cache", 0, ENGINE, no_cache, "keep nothing on disk"),
     FLAG("validation", 0, ENGINE, validation, "switch the Vulkan validation layers on (slow; for finding errors)"),
@@ -130,7 +130,7 @@ const cli_option cli_option_table[] = {
          "said before the close marker at an early exit (default: the template's own)"),
 
     CHOICE("drafting", 0, DRAFTING, draft_kind, "NAME", draft_names,
-           "auto (default: what pays, as measured), tree, chain, ngram, none"),
+           "auto (default: what pays, measured as it runs), tree, chain, ngram, none"),
     COUNT("depth", 0, DRAFTING, drafting.depth, 1, 31, "drafted levels (default: chosen by the engine)"),
     COUNT("branch", 0, DRAFTING, drafting.branch, 1, 10, "children of a node in a tree (default: chosen)"),
     COUNT("nodes", 0, DRAFTING, drafting.nodes, 1, 31, "drafted tokens verified in a cycle (default: chosen)"),

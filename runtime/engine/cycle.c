@@ -12,17 +12,14 @@ static uint32_t fixed_rows(uint32_t rows)
     return fixed;
 }
 
-// Where nothing is asked: what the benches in tools/bench found to pay. On a software driver every row costs; on a GPU
-// sixteen rows cost little more than one.
-static sx_drafting choose_auto(const sx_engine *engine, sx_drafting drafting)
+// Fills in what was not asked for: the pace's first shape, or for a kind that was, what pays elsewhere. On a software
+// driver every row costs; on a GPU sixteen rows cost little more than one.
+static sx_drafting fill_in(const sx_engine *engine, sx_drafting drafting)
 {
     const bool cpu = sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU;
-    if (drafting.kind == SX_DRAFT_AUTO) {
-        if (engine->has_draft)
-            drafting.kind = cpu ? SX_DRAFT_CHAIN : SX_DRAFT_TREE;
-        else
-            drafting.kind = cpu ? SX_DRAFT_NONE : SX_DRAFT_NGRAM;
-    }
+    const sx_drafting *first = &engine->pace.shape[engine->pace.first];
+    if (drafting.kind == SX_DRAFT_AUTO) drafting.kind = first->kind;
+    if (drafting.kind == SX_DRAFT_NONE) return (sx_drafting){.kind = SX_DRAFT_NONE};
     const bool tree = drafting.kind == SX_DRAFT_TREE;
     if (!drafting.depth) drafting.depth = tree ? 5 : cpu ? 3 : 7;
     if (!drafting.branch) drafting.branch = tree ? 4 : 1;
@@ -30,10 +27,18 @@ static sx_drafting choose_auto(const sx_engine *engine, sx_drafting drafting)
     return drafting;
 }
 
+static void take_shape(sx_session *session, const sx_drafting *shape)
+{
+    session->drafting = *shape;
+    session->rows = fixed_rows(1 + shape->nodes);
+    // The trial of the entropy policy takes a row of its own.
+    if (session->settings.policy == SX_POLICY_KIND_ENTROPY && session->rows < 2) session->rows = 2;
+}
+
 sx_status sx_cycle_choose(sx_session *session, const sx_drafting *asked, sx_error *error)
 {
     const sx_engine *engine = session->engine;
-    sx_drafting drafting = choose_auto(engine, *asked);
+    sx_drafting drafting = fill_in(engine, *asked);
     if (sx_draft_is_eagle(drafting.kind) && !engine->has_draft)
         return sx_fail(error, SX_ERROR_UNSUPPORTED,
                        "drafting: no draft model is loaded; give one, or choose n-gram drafting or none");
@@ -50,16 +55,19 @@ sx_status sx_cycle_choose(sx_session *session, const sx_drafting *asked, sx_erro
         drafting.branch = 1;
         drafting.nodes = drafting.depth;
     }
-    if (drafting.kind == SX_DRAFT_NONE) drafting.nodes = 0;
-    session->drafting = drafting;
-    session->rows = fixed_rows(1 + drafting.nodes);
-    // The trial of the entropy policy takes a row of its own.
-    if (session->settings.policy == SX_POLICY_KIND_ENTROPY && session->rows < 2) session->rows = 2;
+    take_shape(session, &drafting);
+    // Where speculation could change the text, its shape must not follow the clock.
+    session->paced = asked->kind == SX_DRAFT_AUTO && !asked->depth && !asked->branch && !asked->nodes &&
+                     engine->info.bitwise_lossless;
     return SX_OK;
 }
 
-sx_status sx_cycle_submit(sx_session *session, sx_error *error)
+// The note of a cycle: the index of its shape in the pace, and whether its tape is new, so that its time says nothing.
+enum { NOTE_NEW = 1u << 31 };
+
+static sx_status submit_shape(sx_session *session, uint32_t index, sx_error *error)
 {
+    if (session->paced) take_shape(session, &session->engine->pace.shape[index]);
     // What this cycle's rows may reach, if all cycles in flight accept as much as they can.
     const uint32_t reach = session->length + (session->in_flight + 1) * SX_MAX_PATH + SX_MAX_PATH;
     sx_tape_key key = {.kind = SX_TAPE_CYCLE,
@@ -72,13 +80,38 @@ sx_status sx_cycle_submit(sx_session *session, sx_error *error)
     }
     const sx_gpu_readback readback = {
         .buffer = session->buffers.state, .offset = offsetof(SxState, result), .size = sizeof(SxResult)};
+    const uint64_t recorded = session->tapes.recorded;
+    const uint32_t ticket = session->in_flight;
     const sx_status status = sx_session_submit(session, &key, &readback, error);
-    if (status == SX_OK) {
-        session->stats.submits++;
-        session->stats.readbacks++;
-        session->stats.readback_bytes += sizeof(SxResult);
-    }
-    return status;
+    if (status != SX_OK) return status;
+    const bool new = session->tapes.recorded != recorded;
+    session->ticket_note[ticket] = index | (new ? NOTE_NEW : 0);
+    if (new) session->cycle_time = 0; // and the cycles in flight are read late
+    session->stats.submits++;
+    session->stats.readbacks++;
+    session->stats.readback_bytes += sizeof(SxResult);
+    return SX_OK;
+}
+
+sx_status sx_cycle_submit(sx_session *session, sx_error *error)
+{
+    sx_pace *pace = &session->engine->pace;
+    if (!session->paced) return submit_shape(session, 0, error);
+    const uint32_t index = sx_pace_next(pace);
+    const sx_status status = submit_shape(session, index, error);
+    if (status != SX_PENDING || index == pace->best) return status;
+    // The kernels of a shape on trial are still being compiled: nobody waits for them.
+    sx_pace_postpone(pace);
+    return submit_shape(session, pace->best, error);
+}
+
+static void take_time(sx_session *session, uint32_t tokens, uint32_t note)
+{
+    const double now = sx_clock_seconds();
+    const double seconds = now - session->cycle_time;
+    if (session->paced && session->cycle_time > 0 && seconds > 0 && !(note & NOTE_NEW))
+        sx_pace_take(&session->engine->pace, note, tokens, seconds);
+    session->cycle_time = now;
 }
 
 // ---- Results -------------------------------------------------------------------------------------------------------
@@ -118,11 +151,12 @@ static void take_exit(sx_session *session, const SxResult *result, uint32_t i, u
     sx_stream_event(&session->stream, &event);
 }
 
-bool sx_cycle_take(sx_session *session, const SxResult *result)
+bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note)
 {
     sx_stats *stats = &session->stats;
     const uint8_t *flags = session->engine->token_flags;
     if (!result->path_count) return result->done != SX_DONE_NO;
+    take_time(session, result->path_count, note);
     stats->cycles++;
     stats->drafted += result->drafted;
     stats->accepted += result->path_count - 1;

@@ -195,6 +195,7 @@ static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_e
     if (status != SX_OK) return status;
     snprintf(engine->info.device, sizeof engine->info.device, "%s", sx_gpu_get_info(engine->gpu)->name);
     status = sx_plan_weights(engine, error);
+    sx_pace_init(&engine->pace, engine->has_draft, sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU);
     if (status == SX_OK) status = sx_plan_check_memory(engine, error);
     if (status == SX_OK) status = sx_weights_allocate(&engine->weights, error);
     if (status != SX_OK) return status;

@@ -3,6 +3,7 @@
 #define SX_ENGINE_INTERNAL_H
 
 #include "base/arena.h"
+#include "engine/pace.h"
 #include "gpu/gpu.h"
 #include "graph/eagle.h"
 #include "graph/target.h"
@@ -42,6 +43,7 @@ struct sx_engine {
     sx_aux aux;                 // which states are kept; `out` stays NULL here
     uint32_t signal_mask;       // SX_SIGNAL_*: rows of signal_rows that exist
     sx_gpu_binding signal_rows; // float32 [SX_SIGNALS, aux_count * H]
+    sx_pace pace;               // what AUTO drafting has measured, for all sessions
     // Defaults for sessions.
     uint32_t context;
     bool quantize_draft;

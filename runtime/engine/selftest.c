@@ -65,7 +65,9 @@ static sx_status compare_pass(sx_engine *engine, uint32_t pass, sx_error *error)
 static sx_status begin_reply(sx_session *probe, sx_error *error)
 {
     static const sx_message hello = {.role = SX_ROLE_USER, .content = "Start with 7, add 5, then multiply by 2."};
-    sx_generate_desc desc = {.messages = &hello, .message_count = 1, .maximum_tokens = TEST_REPLY};
+    const sx_pace *pace = &probe->engine->pace;
+    sx_generate_desc desc = {
+        .messages = &hello, .message_count = 1, .maximum_tokens = TEST_REPLY, .drafting = pace->shape[pace->first]};
     if (probe->engine->template_id == SX_TEMPLATE_NONE) {
         desc.messages = NULL;
         desc.prompt = hello.content;

@@ -69,14 +69,14 @@ sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const s
 }
 
 // SX_OK once when the oldest submit has finished, with its readback.
-static sx_status take_oldest(sx_session *session, void *destination, uint64_t size, uint32_t *rows, sx_error *error)
+static sx_status take_oldest(sx_session *session, void *destination, uint64_t size, uint32_t *note, sx_error *error)
 {
     const sx_status status = sx_gpu_poll(session->engine->gpu, session->ticket[0], destination, size, error);
     if (status != SX_OK) return status;
-    if (rows) *rows = session->ticket_rows[0];
+    if (note) *note = session->ticket_note[0];
     session->in_flight--;
     memmove(session->ticket, session->ticket + 1, session->in_flight * sizeof *session->ticket);
-    memmove(session->ticket_rows, session->ticket_rows + 1, session->in_flight * sizeof *session->ticket_rows);
+    memmove(session->ticket_note, session->ticket_note + 1, session->in_flight * sizeof *session->ticket_note);
     return SX_OK;
 }
 
@@ -114,7 +114,7 @@ static sx_status submit_prefill(sx_session *session, sx_error *error)
     const sx_tape_key key = {.kind = SX_TAPE_PREFILL,
                              .splits = sx_tape_splits(end, session->buffers.slots),
                              .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE};
-    session->ticket_rows[session->in_flight] = count;
+    session->ticket_note[session->in_flight] = count;
     status = sx_session_submit(session, &key, NULL, error);
     if (status == SX_OK) session->prefill_next = end;
     return status;
@@ -294,6 +294,7 @@ static sx_status poll_prefill(sx_session *session, sx_error *error)
         return SX_OK;
     }
     session->phase = SX_PHASE_RUNNING;
+    session->cycle_time = 0;
     session->decode_time = sx_clock_seconds();
     session->stats.prefill_seconds = session->decode_time - session->begin_time;
     return write_start(session, error);
@@ -311,9 +312,10 @@ static sx_status poll_cycles(sx_session *session, sx_error *error)
         if (status != SX_OK) return status;
     }
     SxResult result;
-    const sx_status status = take_oldest(session, &result, sizeof result, NULL, error);
+    uint32_t note = 0;
+    const sx_status status = take_oldest(session, &result, sizeof result, &note, error);
     if (status != SX_OK) return status;
-    if (sx_cycle_take(session, &result)) session->phase = SX_PHASE_DRAINING;
+    if (sx_cycle_take(session, &result, note)) session->phase = SX_PHASE_DRAINING;
     if (session->stream.stopped) {
         session->done_reason = SX_DONE_STOP_STRING;
         session->phase = SX_PHASE_DRAINING;

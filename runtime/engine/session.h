@@ -31,14 +31,16 @@ struct sx_session {
     uint32_t token_count, prompt_count, length, draft_length;
     // The reply.
     sx_phase phase;
-    sx_drafting drafting; // resolved: no AUTO, no zeros
-    uint32_t rows;        // of the verify pass
+    sx_drafting drafting; // resolved: no AUTO; of the last cycle that was submitted
+    uint32_t rows;        // of its verify pass
+    bool paced;           // the engine's pace changes the shape from cycle to cycle
+    double cycle_time;    // when the last result came; 0: no measure of the next cycle
     SxSettings settings;
     SxState start;     // state the first cycle starts from, written when the prompt has been read
     bool counts_dirty; // counts hold a penalised reply's tokens
     uint32_t prefill_next, prefill_end;
     sx_gpu_ticket ticket[SX_GPU_TICKETS_IN_FLIGHT];
-    uint32_t ticket_rows[SX_GPU_TICKETS_IN_FLIGHT]; // prefills: rows of the chunk
+    uint32_t ticket_note[SX_GPU_TICKETS_IN_FLIGHT]; // prefills: rows of the chunk; cycles: see cycle.c
     uint32_t in_flight;
     bool left_thinking; // there is a snapshot to go back to
     sx_exit_reason exit_reason;
@@ -60,8 +62,8 @@ struct sx_session {
 // Chooses what AUTO and zeros stand for, and the rows of the verify pass.
 sx_status sx_cycle_choose(sx_session *session, const sx_drafting *asked, sx_error *error);
 sx_status sx_cycle_submit(sx_session *session, sx_error *error);
-// Takes in a finished cycle: tokens, events, statistics. True when the reply is over.
-bool sx_cycle_take(sx_session *session, const SxResult *result);
+// Takes in a finished cycle, submitted with this note: tokens, events, statistics. True when the reply is over.
+bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note);
 
 // ---- resume.c: keep-thinking --------------------------------------------------------------------------------------
 

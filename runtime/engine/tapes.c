@@ -228,6 +228,7 @@ static sx_status begin_tape(const sx_engine *engine, const sx_session_buffers *b
     entry->key = *key;
     sx_pass pass = {.ops = &engine->ops, .tape = entry->tape, .scratch = &buffers->scratch, .splits = key->splits};
     record(&pass, engine, buffers, key);
+    cache->recorded++;
     sx_kernel kernels[MAX_TAPE_KERNELS];
     const uint32_t count = sx_gpu_tape_kernels(entry->tape, kernels, MAX_TAPE_KERNELS);
     status = sx_gpu_warm(engine->gpu, kernels, count < MAX_TAPE_KERNELS ? count : MAX_TAPE_KERNELS, error);

@@ -60,6 +60,7 @@ typedef struct sx_tape_entry {
 typedef struct sx_tape_cache {
     sx_tape_entry entry[SX_TAPE_CACHE];
     uint64_t clock;
+    uint64_t recorded; // tapes so far
 } sx_tape_cache;
 
 // Whether drafting of this kind runs the EAGLE-3 draft.
