@@ -19,7 +19,7 @@ void app_say(chat_app *app, const char *notice)
 
 void app_scroll_to_end(chat_app *app)
 {
-    app->follow = true;
+    app->column.follow = true;
     app->redraw = true;
 }
 

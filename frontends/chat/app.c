@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { FRAME_MILLISECONDS = 16, POLL_MILLISECONDS = 8 };
+enum { FRAME_MILLISECONDS = 16, POLL_MILLISECONDS = 8, IDLE_MILLISECONDS = 60000 };
 
 double app_clock(void)
 {
@@ -67,7 +67,7 @@ static void make_folders(char *path)
     mkdir(path, 0700);
 }
 
-// ---- Opening -------------------------------------------------------------------------------------------------------
+// ---- Window and store ----------------------------------------------------------------------------------------------
 
 static bool open_window(chat_app *app, const app_options *options)
 {
@@ -82,7 +82,8 @@ static bool open_window(chat_app *app, const app_options *options)
                                    options->width ? options->width : settings->window_width,
                                    options->height ? options->height : settings->window_height,
                                    SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
-    // Software: the window never waits for a GPU that is busy with the model.
+    // Software all the way to the screen: the window never waits for a GPU that is busy with the model.
+    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (app->window) app->renderer = SDL_CreateRenderer(app->window, -1, SDL_RENDERER_SOFTWARE);
     if (!app->renderer) {
         fprintf(stderr, "specexit-chat: no window can be opened: %s\n", SDL_GetError());
@@ -93,6 +94,9 @@ static bool open_window(chat_app *app, const app_options *options)
     bool good = draw_open(&app->draw, app->renderer, 1, &problem);
     if (!good) fprintf(stderr, "specexit-chat: %s\n", problem.data);
     chat_text_free(&problem);
+    static const SDL_SystemCursor shapes[] = {SDL_SYSTEM_CURSOR_ARROW, SDL_SYSTEM_CURSOR_HAND, SDL_SYSTEM_CURSOR_IBEAM};
+    for (unsigned i = 0; i < 3; i++)
+        app->cursors[i] = SDL_CreateSystemCursor(shapes[i]);
     SDL_StartTextInput();
     SDL_EventState(SDL_DROPFILE, SDL_ENABLE);
     return good;
@@ -115,9 +119,93 @@ static void open_store(chat_app *app, const app_options *options)
     chat_text_free(&problem);
 }
 
-static bool app_open(chat_app *app, const app_options *options)
+// ---- Frames --------------------------------------------------------------------------------------------------------
+
+static void set_pointer(chat_app *app)
 {
-    *app = (chat_app){.editing = -1, .follow = true, .redraw = true, .screenshot = options->screenshot};
+    SDL_Cursor *wanted = app->cursors[app->draw.hand ? 1 : app->draw.beam ? 2 : 0];
+    if (wanted && SDL_GetCursor() != wanted) SDL_SetCursor(wanted);
+}
+
+static void measure_window(chat_app *app)
+{
+    int window_width, window_height;
+    SDL_GetWindowSize(app->window, &window_width, &window_height);
+    SDL_GetRendererOutputSize(app->renderer, &app->width, &app->height);
+    if (!(SDL_GetWindowFlags(app->window) & SDL_WINDOW_MAXIMIZED)) {
+        app->state.settings.window_width = window_width;
+        app->state.settings.window_height = window_height;
+    }
+    float density = window_width > 0 ? (float)app->width / (float)window_width : 1;
+    app->draw.scale = density * app->state.settings.zoom;
+    font_set_scale(app->draw.fonts, app->draw.scale);
+}
+
+static void draw_frame(chat_app *app)
+{
+    measure_window(app);
+    app->redraw = false;
+    view_frame(app);
+    bool acted = app->draw.pressed || app->draw.activate;
+    app->draw.pressed = app->draw.released = app->draw.activate = false;
+    if (acted) { // what was clicked may have changed anything: drawn again before it is shown
+        app->redraw = false;
+        view_frame(app);
+    }
+    set_pointer(app);
+    SDL_RenderPresent(app->renderer);
+    app->drawn_at = app_clock();
+}
+
+static void take_events(chat_app *app, int milliseconds)
+{
+    SDL_Event event;
+    if (milliseconds == 0 ? !SDL_PollEvent(&event) : !SDL_WaitEventTimeout(&event, milliseconds)) return;
+    do {
+        app_event(app, &event);
+        // A click is drawn before the next event, or a quick second one would hide it.
+    } while (!app->draw.pressed && !app->draw.activate && SDL_PollEvent(&event));
+}
+
+static void advance_engine(chat_app *app)
+{
+    bool streaming = app->state.streaming != NULL;
+    if (link_tick(&app->link, &app->state, app_clock, POLL_MILLISECONDS * 1e-3)) {
+        app->redraw = true;
+        if (streaming) app_save(app, !app->state.streaming);
+    }
+    if (app->send_when_ready && app->link.phase != LINK_LOADING) {
+        app->send_when_ready = false;
+        chat_text_clear(&app->state.notice);
+        if (app->link.phase == LINK_READY) app_send(app);
+    }
+}
+
+bool app_turn(chat_app *app)
+{
+    bool busy = link_busy(&app->link);
+    // Idle: sleeps until something happens; the "Copied" mark alone wakes it once.
+    bool timed = app->copied && app_clock() < app->copied_until;
+    take_events(app, busy || app->redraw ? 0 : timed ? 200 : IDLE_MILLISECONDS);
+    if (app->copied && app_clock() >= app->copied_until) {
+        app->copied = 0;
+        app->redraw = true;
+    }
+    if (busy) advance_engine(app);
+    int left = FRAME_MILLISECONDS - (int)((app_clock() - app->drawn_at) * 1000);
+    if (app->redraw && (left <= 1 || app->draw.pressed || app->draw.activate || !busy)) {
+        draw_frame(app);
+        return true;
+    }
+    if (busy) link_wait(&app->link, left > 1 ? (uint32_t)left / 2 + 1 : 4);
+    return false;
+}
+
+// ---- Life -----------------------------------------------------------------------------------------------------------
+
+bool app_open(chat_app *app, const app_options *options)
+{
+    *app = (chat_app){.editing = -1, .column = {.follow = true}, .redraw = true, .screenshot = options->screenshot};
     app->home = getenv("HOME");
     if (app->home && app->home[0] != '/') app->home = NULL;
     app->fields[FIELD_SEARCH].single_line = app->fields[FIELD_RENAME].single_line = true;
@@ -135,10 +223,14 @@ static bool app_open(chat_app *app, const app_options *options)
     app->dark_system = desktop_is_dark(app->home);
     app_apply_theme(app);
     app->link.cache = base_folder("XDG_CACHE_HOME", app->home, ".cache");
+    draw_frame(app); // the window is there before the model is
+    app->first_frame_at = app->drawn_at;
+    link_open(&app->link, app->state.settings.model, options->draft, app->state.settings.device);
+    app->redraw = true;
     return true;
 }
 
-static void app_close(chat_app *app)
+void app_close(chat_app *app)
 {
     if (app->state.streaming) link_stop(&app->link);
     if (app->store) {
@@ -157,101 +249,19 @@ static void app_close(chat_app *app)
     free(app->path);
     free(app->data_folder);
     draw_close(&app->draw);
+    for (unsigned i = 0; i < 3; i++)
+        if (app->cursors[i]) SDL_FreeCursor(app->cursors[i]);
     if (app->renderer) SDL_DestroyRenderer(app->renderer);
     if (app->window) SDL_DestroyWindow(app->window);
     SDL_Quit();
-}
-
-// ---- Frames --------------------------------------------------------------------------------------------------------
-
-static void set_pointer(chat_app *app, SDL_Cursor *const *cursors)
-{
-    SDL_Cursor *wanted = cursors[app->draw.hand ? 1 : app->draw.beam ? 2 : 0];
-    if (wanted && SDL_GetCursor() != wanted) SDL_SetCursor(wanted);
-}
-
-static void draw_frame(chat_app *app, SDL_Cursor *const *cursors)
-{
-    int window_width, window_height;
-    SDL_GetWindowSize(app->window, &window_width, &window_height);
-    SDL_GetRendererOutputSize(app->renderer, &app->width, &app->height);
-    if (!(SDL_GetWindowFlags(app->window) & SDL_WINDOW_MAXIMIZED)) {
-        app->state.settings.window_width = window_width;
-        app->state.settings.window_height = window_height;
-    }
-    float density = window_width > 0 ? (float)app->width / (float)window_width : 1;
-    app->draw.scale = density * app->state.settings.zoom;
-    font_set_scale(app->draw.fonts, app->draw.scale);
-    app->redraw = false;
-    view_frame(app);
-    bool acted = app->draw.pressed || app->draw.activate;
-    app->draw.pressed = app->draw.released = app->draw.activate = false;
-    if (acted) { // what was clicked may have changed anything: drawn again before it is shown
-        app->redraw = false;
-        view_frame(app);
-    }
-    set_pointer(app, cursors);
-    SDL_RenderPresent(app->renderer);
-}
-
-static void take_events(chat_app *app, int milliseconds)
-{
-    SDL_Event event;
-    if (milliseconds == 0 ? !SDL_PollEvent(&event) : !SDL_WaitEventTimeout(&event, milliseconds)) return;
-    do {
-        app_event(app, &event);
-        // A click is drawn before the next event, or a quick second one would hide it.
-    } while (!app->draw.pressed && !app->draw.activate && SDL_PollEvent(&event));
-}
-
-static void run(chat_app *app, SDL_Cursor *const *cursors)
-{
-    double drawn = 0;
-    while (!app->quit) {
-        bool busy = link_busy(&app->link);
-        double now = app_clock();
-        int left = FRAME_MILLISECONDS - (int)((now - drawn) * 1000);
-        // Idle: sleeps until something happens; the "Copied" mark alone wakes it once.
-        bool timed = app->copied && now < app->copied_until;
-        take_events(app, busy || app->redraw ? 0 : timed ? 200 : 60000);
-        if (app->copied && app_clock() >= app->copied_until) {
-            app->copied = 0;
-            app->redraw = true;
-        }
-        bool streaming = app->state.streaming != NULL;
-        if (busy && link_tick(&app->link, &app->state, app_clock, POLL_MILLISECONDS * 1e-3)) {
-            app->redraw = true;
-            if (streaming) app_save(app, !app->state.streaming);
-        }
-        if (app->send_when_ready && app->link.phase != LINK_LOADING) {
-            app->send_when_ready = false;
-            chat_text_clear(&app->state.notice);
-            if (app->link.phase == LINK_READY) app_send(app);
-        }
-        if (app->redraw && (left <= 1 || app->draw.pressed || app->draw.activate || !busy)) {
-            draw_frame(app, cursors);
-            drawn = app_clock();
-        } else if (busy) {
-            link_wait(&app->link, left > 1 ? (uint32_t)left / 2 + 1 : 4);
-        }
-    }
 }
 
 int app_run(const app_options *options)
 {
     chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
     bool good = app_open(app, options);
-    if (good) {
-        SDL_Cursor *cursors[] = {SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_ARROW),
-                                 SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_HAND),
-                                 SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_IBEAM)};
-        draw_frame(app, cursors); // the window is there before the model is
-        link_open(&app->link, app->state.settings.model, options->draft, app->state.settings.device);
-        app->redraw = true;
-        run(app, cursors);
-        for (unsigned i = 0; i < 3; i++)
-            SDL_FreeCursor(cursors[i]);
-    }
+    while (good && !app->quit)
+        app_turn(app);
     app_close(app);
     free(app);
     return good ? 0 : 1;

@@ -2,6 +2,7 @@
 #ifndef CHAT_APP_H
 #define CHAT_APP_H
 
+#include "column.h"
 #include "draw.h"
 #include "engine_link.h"
 #include "input.h"
@@ -13,7 +14,8 @@ typedef struct view_message { // what is derived of a message for drawing; rebui
     uint32_t version;
     int width;
     float scale;
-    bool built;
+    bool measured; // the height is exact for version, width and scale
+    bool built;    // the layouts are there, too
     // Vertical places, relative to the message's top.
     int card_height, bar_y, plot_y, plot_height, thinking_y, thinking_height, content_y, footer_y, height;
     int content_x, content_width;
@@ -37,6 +39,7 @@ typedef struct app_place { // a character of the transcript
 typedef struct chat_app {
     SDL_Window *window;
     SDL_Renderer *renderer;
+    SDL_Cursor *cursors[3]; // arrow, hand, beam; NULL where the system has none
     chat_draw draw;
     chat_state state;
     chat_store *store;
@@ -53,10 +56,11 @@ typedef struct chat_app {
     chat_conversation *viewed;
     uint32_t *path;
     uint32_t path_count, path_capacity;
-    int width, height;                       // of the window in pixels
-    int scroll, content_height, view_height; // of the transcript
+    int width, height; // of the window in pixels
+    int view_height;   // of the transcript
+    column column;
+    bool scroll_bar_held;
     int list_scroll, panel_scroll;
-    bool follow; // the end stays in sight
     bool selecting, has_selection, field_selecting;
     bool shortcut_text; // the last key was a shortcut: text that comes with it is not typed
     app_place anchor, head;
@@ -70,7 +74,7 @@ typedef struct chat_app {
     const char *home;
     bool send_when_ready; // the composer's text was sent while the model was loading
     bool quit, redraw, dark_system;
-    double saved_at, blink_from;
+    double saved_at, drawn_at, first_frame_at;
     const char *screenshot; // file that F12 writes; NULL: none
 } chat_app;
 
@@ -131,6 +135,13 @@ typedef struct app_options {
     int theme;         // -1: as remembered
     bool no_save;
 } app_options;
-int app_run(const app_options *options);
+// Opens window and store, shows the first frame and begins loading the model. False with a message on stderr; app_close
+// is needed in either case.
+bool app_open(chat_app *app, const app_options *options);
+// One turn: events, a bounded piece of the engine's work, a frame where one is due (true: it was shown). Sleeps while
+// nothing happens.
+bool app_turn(chat_app *app);
+void app_close(chat_app *app);
+int app_run(const app_options *options); // turns until the user quits; the program's exit code
 
 #endif

@@ -31,7 +31,6 @@ bool draw_open(chat_draw *draw, SDL_Renderer *renderer, float scale, chat_text *
     *draw = (chat_draw){.renderer = renderer, .scale = scale, .theme = &chat_theme_light, .focus = -1};
     draw->disc = make_disc(renderer);
     draw->fonts = font_set_create(renderer, scale, problem);
-    SDL_SetRenderDrawBlendMode(renderer, SDL_BLENDMODE_BLEND);
     return draw->fonts != NULL;
 }
 
@@ -44,6 +43,8 @@ void draw_close(chat_draw *draw)
 
 void draw_rect(chat_draw *draw, SDL_Rect rect, chat_color color)
 {
+    // The software renderer blends pixel by pixel, opaque colours too, when it is told to blend.
+    SDL_SetRenderDrawBlendMode(draw->renderer, color.a == 255 ? SDL_BLENDMODE_NONE : SDL_BLENDMODE_BLEND);
     SDL_SetRenderDrawColor(draw->renderer, color.r, color.g, color.b, color.a);
     SDL_RenderFillRect(draw->renderer, &rect);
 }
@@ -96,6 +97,7 @@ void draw_line(chat_draw *draw, float x0, float y0, float x1, float y1, float wi
                        {.position = {x1 - inner_x, y1 - inner_y}, .color = solid},
                        {.position = {x0 - outer_x, y0 - outer_y}, .color = clear},
                        {.position = {x1 - outer_x, y1 - outer_y}, .color = clear}};
+    SDL_SetRenderDrawBlendMode(draw->renderer, SDL_BLENDMODE_BLEND);
     static const int indices[] = {0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6, 5, 6, 7};
     SDL_RenderGeometry(draw->renderer, NULL, v, 8, indices, 18);
 }

@@ -203,11 +203,8 @@ static void scroll_by(chat_app *app, int pixels)
         app->panel_scroll += pixels;
         return;
     }
-    int most = app->content_height > app->view_height ? app->content_height - app->view_height : 0;
-    app->scroll += pixels;
-    if (app->scroll < 0) app->scroll = 0;
-    if (app->scroll > most) app->scroll = most;
-    app->follow = app->scroll >= most;
+    app->column.follow = false; // again once it stands at the end
+    app->column.offset += pixels;
 }
 
 static void enter(chat_app *app, bool shift)

@@ -91,8 +91,8 @@ void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, c
 
 static int composer_width(chat_app *app, int width)
 {
-    int column = width - px(&app->draw, 48), most = px(&app->draw, 760);
-    return column > most ? most : column;
+    int inner = width - px(&app->draw, 48), most = px(&app->draw, 760);
+    return inner > most ? most : inner;
 }
 
 int view_composer_height(chat_app *app, int width)

@@ -214,7 +214,7 @@ static void draw_settings(chat_app *app)
         settings->drafting = (sx_draft_kind)drafting;
     temperature_row(app, next_row(app, &rows, "Temperature"));
     seed_row(app, next_row(app, &rows, "Seed"));
-    flag_row(app, next_row(app, &rows, "Signals"), &settings->hide_plot, "Hidden", "Plotted");
+    if (flag_row(app, next_row(app, &rows, "Signals"), &settings->hide_plot, "Hidden", "Plotted")) view_forget(app);
     if (choose(app, next_row(app, &rows, "Colours"), themes, 3, &theme)) {
         settings->theme = (chat_theme_choice)theme;
         app_apply_theme(app);
