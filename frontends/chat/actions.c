@@ -56,10 +56,12 @@ static bool can_reply(chat_app *app)
         app_say(app, "A reply is being written; stop it first (Esc).");
         return false;
     }
-    if (app->link.phase == LINK_LOADING) {
-        app_say(app, "The model is still loading.");
+    if (app->link.phase != LINK_READY) {
+        app_say(app, app->link.phase == LINK_LOADING ? "The model is still loading."
+                                                     : "No model is loaded. Open one with Ctrl+O.");
         return false;
     }
+    if (app->link.keeping) return false;
     return true;
 }
 
@@ -196,7 +198,7 @@ void app_stop(chat_app *app)
 
 void app_think_longer(chat_app *app)
 {
-    link_keep_thinking(&app->link, &app->state, app_clock());
+    link_keep_thinking(&app->link, &app->state);
     app_scroll_to_end(app);
 }
 

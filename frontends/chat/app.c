@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { FRAME_MILLISECONDS = 16, POLL_MILLISECONDS = 8, IDLE_MILLISECONDS = 60000 };
+enum { IDLE_MILLISECONDS = 60000 };
+static const double FRAME_SECONDS = 0.015; // between frames while the engine works; a timer adds up to one more
 
 double app_clock(void)
 {
@@ -167,10 +168,10 @@ static void take_events(chat_app *app, int milliseconds)
     } while (!app->draw.pressed && !app->draw.activate && SDL_PollEvent(&event));
 }
 
-static void advance_engine(chat_app *app)
+static void hear_engine(chat_app *app)
 {
     bool streaming = app->state.streaming != NULL;
-    if (link_tick(&app->link, &app->state, app_clock, POLL_MILLISECONDS * 1e-3)) {
+    if (link_update(&app->link, &app->state, app_clock())) {
         app->redraw = true;
         if (streaming) app_save(app, !app->state.streaming);
     }
@@ -181,24 +182,36 @@ static void advance_engine(chat_app *app)
     }
 }
 
+// Until the next frame is due, or something has to be taken off the screen, or something happens.
+static int sleep_milliseconds(const chat_app *app, bool capped)
+{
+    if (app->redraw) {
+        double left = FRAME_SECONDS - (app_clock() - app->drawn_at);
+        return capped && left > 0 ? (int)(left * 1000) + 1 : 0;
+    }
+    return app->copied ? 200 : IDLE_MILLISECONDS;
+}
+
 bool app_turn(chat_app *app)
 {
-    bool busy = link_busy(&app->link);
-    // Idle: sleeps until something happens; the "Copied" mark alone wakes it once.
-    bool timed = app->copied && app_clock() < app->copied_until;
-    take_events(app, busy || app->redraw ? 0 : timed ? 200 : IDLE_MILLISECONDS);
-    if (app->copied && app_clock() >= app->copied_until) {
+    bool capped = link_busy(&app->link); // what the pointer does is drawn at once
+    take_events(app, sleep_milliseconds(app, capped));
+    double begun = app_clock();
+    if (app->copied && begun >= app->copied_until) {
         app->copied = 0;
         app->redraw = true;
     }
-    if (busy) advance_engine(app);
-    int left = FRAME_MILLISECONDS - (int)((app_clock() - app->drawn_at) * 1000);
-    if (app->redraw && (left <= 1 || app->draw.pressed || app->draw.activate || !busy)) {
-        draw_frame(app);
-        return true;
-    }
-    if (busy) link_wait(&app->link, left > 1 ? (uint32_t)left / 2 + 1 : 4);
-    return false;
+    bool acted = app->draw.pressed || app->draw.activate;
+    if (!app->redraw || (capped && !acted && begun - app->drawn_at < FRAME_SECONDS)) return false;
+    hear_engine(app); // only now: one wake-up a frame is enough
+    draw_frame(app);
+    app->frame_seconds = app->drawn_at - begun;
+    return true;
+}
+
+static void wake_up(void *user)
+{
+    SDL_PushEvent(&(SDL_Event){.type = *(const uint32_t *)user});
 }
 
 // ---- Life -----------------------------------------------------------------------------------------------------------
@@ -223,6 +236,11 @@ bool app_open(chat_app *app, const app_options *options)
     app->dark_system = desktop_is_dark(app->home);
     app_apply_theme(app);
     app->link.cache = base_folder("XDG_CACHE_HOME", app->home, ".cache");
+    app->wake_event = SDL_RegisterEvents(1);
+    if (!link_start(&app->link, wake_up, &app->wake_event)) {
+        fprintf(stderr, "specexit-chat: no thread can be started: %s\n", SDL_GetError());
+        return false;
+    }
     draw_frame(app); // the window is there before the model is
     app->first_frame_at = app->drawn_at;
     link_open(&app->link, app->state.settings.model, options->draft, app->state.settings.device);

@@ -75,6 +75,8 @@ typedef struct chat_app {
     bool send_when_ready; // the composer's text was sent while the model was loading
     bool quit, redraw, dark_system;
     double saved_at, drawn_at, first_frame_at;
+    double frame_seconds;   // of the last frame: from waking up to its being shown
+    uint32_t wake_event;    // what the engine's thread pushes into the queue of events
     const char *screenshot; // file that F12 writes; NULL: none
 } chat_app;
 

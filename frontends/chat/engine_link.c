@@ -43,182 +43,169 @@ static char *draft_beside(const char *target)
     return found.data;
 }
 
-void link_close(engine_link *link)
+bool link_start(engine_link *link, void (*wake)(void *user), void *user)
 {
-    sx_session_destroy(link->session);
-    sx_engine_destroy(link->engine);
-    link->session = NULL;
-    link->engine = NULL;
-    link->owner = NULL;
-    link->phase = LINK_CLOSED;
+    link->worker = worker_start(wake, user);
+    return link->worker != NULL;
 }
 
 void link_free(engine_link *link)
 {
-    link_close(link);
+    worker_stop(link->worker);
     free(link->target);
-    free(link->draft);
     free(link->cache);
     *link = (engine_link){0};
 }
 
-static void fail(engine_link *link)
+static void give(engine_link *link, worker_order_kind kind)
 {
-    sx_error error = link->error;
-    link_close(link);
-    link->error = error;
-    link->phase = LINK_FAILED;
-}
-
-static void read_threshold(void *user, const char *line)
-{
-    chat_thresholds *thresholds = user;
-    float value;
-    if (sscanf(line, " specexit.exit.confidence = %f", &value) == 1) thresholds->confidence = value;
-    if (sscanf(line, " specexit.exit.progress = %f", &value) == 1) thresholds->progress = value;
-    if (sscanf(line, " specexit.exit.remain = %f", &value) == 1) thresholds->remain = value;
+    worker_give(link->worker, &(worker_order){.kind = kind, .opening = link->opening, .reply = link->reply});
 }
 
 void link_open(engine_link *link, const char *target, const char *draft, const char *device)
 {
-    char *new_target = copy_or_null(target), *new_draft = copy_or_null(draft);
-    link_close(link);
+    char *new_target = copy_or_null(target), *guess = NULL;
     free(link->target);
-    free(link->draft);
     link->target = new_target;
-    link->draft = new_draft ? new_draft : new_target ? draft_beside(new_target) : NULL;
-    sx_engine_desc desc = {.target_path = link->target,
-                           .draft_path = link->draft,
-                           .device = device && device[0] ? device : NULL,
-                           .cache_dir = link->cache};
+    if (new_target && !(draft && draft[0])) draft = guess = draft_beside(new_target);
+    worker_order order = {.kind = ORDER_OPEN,
+                          .opening = ++link->opening,
+                          .engine = {.target_path = new_target,
+                                     .draft_path = draft && draft[0] ? draft : NULL,
+                                     .device = device && device[0] ? device : NULL,
+                                     .cache_dir = link->cache},
+                          .draft_guessed = guess != NULL};
+    link->phase = LINK_LOADING;
     link->progress = (sx_load_progress){0};
     link->error = (sx_error){0};
-    sx_status status = sx_engine_open(&desc, &link->engine, &link->error);
-    bool guessed = link->draft && !new_draft;
-    if (status != SX_OK && guessed) { // a draft that was only guessed must not keep the model from opening
-        free(link->draft);
-        link->draft = NULL;
-        desc.draft_path = NULL;
-        status = sx_engine_open(&desc, &link->engine, &link->error);
-    }
-    link->phase = LINK_LOADING;
-    link->calibrated = (chat_thresholds){0};
-    if (status == SX_OK && link->draft) sx_describe_file(link->draft, read_threshold, &link->calibrated, NULL);
-    if (status == SX_OK) return;
-    link->engine = NULL;
-    fail(link);
+    link->owner = NULL;
+    link->writing = link->keeping = false;
+    worker_give(link->worker, &order);
+    free(guess);
 }
 
-static void tick_loading(engine_link *link)
+// ---- What the worker reports ---------------------------------------------------------------------------------------
+
+static void take_ready(engine_link *link, chat_state *state, const sx_engine_info *info)
 {
-    sx_status status = sx_engine_poll(link->engine, &link->progress, &link->error);
-    if (status == SX_PENDING) return;
-    if (status == SX_OK) status = sx_session_create(link->engine, &(sx_session_desc){0}, &link->session, &link->error);
-    if (status != SX_OK) {
-        link->session = NULL;
-        fail(link);
-        return;
-    }
-    sx_engine_get_info(link->engine, &link->info);
     link->phase = LINK_READY;
+    link->info = *info;
+    state->calibrated = info->thresholds;
 }
 
-static bool tick_reply(engine_link *link, chat_state *state, double (*clock)(void), double end)
+static void take_reply_report(engine_link *link, chat_state *state, const worker_report *report, double now)
+{
+    switch (report->kind) {
+    case REPORT_EVENT:
+        if (report->event.kind == SX_EVENT_DONE) link->writing = false;
+        chat_apply_event(state, &report->event, now);
+        break;
+    case REPORT_REPLY_FAILED:
+        link->writing = false;
+        link->owner = NULL;
+        chat_fail_reply(state, report->error.message);
+        break;
+    case REPORT_KEPT:
+        link->keeping = false;
+        link->writing = chat_keep_thinking(state, now);
+        if (!link->writing) link_stop(link); // another conversation is shown by now
+        break;
+    case REPORT_NOT_KEPT:
+        link->keeping = false;
+        chat_text_set(&state->notice, report->error.message, strlen(report->error.message));
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_report(engine_link *link, chat_state *state, const worker_report *report, double now)
+{
+    switch (report->kind) {
+    case REPORT_LOADING:
+        link->progress = report->progress;
+        break;
+    case REPORT_READY:
+        take_ready(link, state, &report->info);
+        break;
+    case REPORT_MOVED:
+        take_ready(link, state, &report->info);
+        chat_text_clear(&state->notice);
+        chat_text_printf(&state->notice, "The GPU was lost and the model loaded again, on %s; nothing is missing.",
+                         report->info.device);
+        break;
+    case REPORT_LOAD_FAILED:
+        link->phase = LINK_FAILED;
+        link->error = report->error;
+        link->owner = NULL;
+        break;
+    default:
+        if (report->reply == link->reply) take_reply_report(link, state, report, now);
+        break;
+    }
+}
+
+bool link_update(engine_link *link, chat_state *state, double now)
 {
     bool changed = false;
-    do {
-        sx_event event;
-        sx_error error = {0};
-        sx_status status = sx_session_poll(link->session, &event, &error);
-        if (status == SX_PENDING) {
-            if (!sx_session_running(link->session)) {
-                chat_fail_reply(state, "The reply ended without a word; please report this.");
-                changed = true;
-            }
-            break;
+    for (worker_report *report; (report = worker_take(link->worker));) {
+        if (report->opening == link->opening) {
+            take_report(link, state, report, now);
+            changed = true;
         }
-        changed = true;
-        if (status != SX_OK) {
-            chat_fail_reply(state, error.message);
-            if (status == SX_ERROR_DEVICE_LOST) {
-                link->error = error;
-                fail(link);
-            }
-            break;
-        }
-        chat_apply_event(state, &event, clock());
-    } while (state->streaming && clock() < end);
+        worker_report_free(report);
+    }
     return changed;
 }
 
-bool link_tick(engine_link *link, chat_state *state, double (*clock)(void), double budget)
-{
-    double end = clock() + budget;
-    if (link->phase == LINK_LOADING) {
-        do {
-            tick_loading(link);
-        } while (link->phase == LINK_LOADING && clock() < end);
-        return true;
-    }
-    return link->phase == LINK_READY && state->streaming && tick_reply(link, state, clock, end);
-}
+// ---- What it is asked ----------------------------------------------------------------------------------------------
 
 void link_begin(engine_link *link, chat_state *state)
 {
     chat_conversation *conversation = state->streaming;
     chat_message *reply = &conversation->messages[state->reply];
-    if (chat_effort_is_calibrated(&state->settings)) reply->thresholds = link->calibrated;
-    if (link->phase != LINK_READY) {
-        chat_fail_reply(state, "No model is loaded. Open one with Ctrl+O.");
-        return;
-    }
     uint32_t count = chat_prompt(conversation, (uint32_t)reply->parent, NULL, 0);
     sx_message *messages = chat_reallocate(NULL, count, sizeof *messages);
     chat_prompt(conversation, (uint32_t)reply->parent, messages, count);
     const chat_settings *settings = &state->settings;
-    sx_generate_desc desc = {.messages = messages,
-                             .message_count = count,
-                             .no_thinking = settings->no_thinking,
-                             .maximum_tokens = settings->maximum_tokens,
-                             .sampling = {.temperature = settings->temperature, .seed = reply->seed},
-                             .policy = chat_policy(settings),
-                             .drafting = {.kind = settings->drafting}};
-    sx_error error = {0};
-    if (sx_session_begin(link->session, &desc, &error) == SX_OK) {
-        link->owner = conversation;
-        link->owner_reply = state->reply;
-    } else {
-        link->owner = NULL;
-        chat_fail_reply(state, error.message);
-    }
+    worker_order order = {.kind = ORDER_BEGIN,
+                          .opening = link->opening,
+                          .reply = ++link->reply,
+                          .generate = {.messages = messages,
+                                       .message_count = count,
+                                       .no_thinking = settings->no_thinking,
+                                       .maximum_tokens = settings->maximum_tokens,
+                                       .sampling = {.temperature = settings->temperature, .seed = reply->seed},
+                                       .policy = chat_policy(state),
+                                       .drafting = {.kind = settings->drafting}}};
+    link->owner = conversation;
+    link->owner_reply = state->reply;
+    link->writing = true;
+    worker_give(link->worker, &order);
     free(messages);
 }
 
 void link_answer_now(engine_link *link)
 {
-    if (link->session) sx_session_answer_now(link->session);
+    give(link, ORDER_ANSWER_NOW);
 }
 
 void link_stop(engine_link *link)
 {
-    if (link->session) sx_session_stop(link->session);
+    give(link, ORDER_STOP);
 }
 
 bool link_can_keep_thinking(const engine_link *link, const chat_state *state)
 {
-    return link->phase == LINK_READY && link->owner && link->owner == state->current &&
+    return link->phase == LINK_READY && !link->keeping && link->owner && link->owner == state->current &&
            chat_path_last(state->current) == (int32_t)link->owner_reply && chat_can_keep_thinking(state);
 }
 
-void link_keep_thinking(engine_link *link, chat_state *state, double now)
+void link_keep_thinking(engine_link *link, const chat_state *state)
 {
     if (!link_can_keep_thinking(link, state)) return;
-    sx_error error = {0};
-    if (sx_session_keep_thinking(link->session, &error) == SX_OK) {
-        chat_keep_thinking(state, now);
-    } else {
-        chat_text_set(&state->notice, error.message, strlen(error.message));
-    }
+    link->keeping = true;
+    give(link, ORDER_KEEP_THINKING);
 }
 
 void link_forget(engine_link *link, const chat_conversation *conversation)
@@ -228,10 +215,5 @@ void link_forget(engine_link *link, const chat_conversation *conversation)
 
 bool link_busy(const engine_link *link)
 {
-    return link->phase == LINK_LOADING || (link->session && sx_session_running(link->session));
-}
-
-void link_wait(engine_link *link, uint32_t milliseconds)
-{
-    if (link->session && sx_session_running(link->session)) sx_session_wait(link->session, milliseconds);
+    return link->phase == LINK_LOADING || link->writing || link->keeping;
 }

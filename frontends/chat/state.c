@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Thresholds of specexit.h, around which the slider moves.
-static const chat_thresholds usual = {.confidence = 0.8f, .progress = 0.3f, .remain = 200};
+// The defaults of specexit.h, until a model says what it was calibrated with.
+static const sx_exit_thresholds usual = {
+    .confidence = 0.8f, .progress = 0.3f, .remain = 200, .margin = -3, .entropy = 0.5f};
 
 void chat_settings_default(chat_settings *settings)
 {
@@ -34,7 +35,7 @@ void chat_settings_clamp(chat_settings *settings)
 
 void chat_state_init(chat_state *state, uint64_t seed)
 {
-    *state = (chat_state){.next_seed = seed};
+    *state = (chat_state){.next_seed = seed, .calibrated = usual};
     chat_settings_default(&state->settings);
     chat_new_conversation(state, 0);
 }
@@ -259,9 +260,10 @@ uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
     chat_conversation *conversation = state->current;
     chat_message *message = chat_add_message(conversation, (int32_t)parent, SX_ROLE_ASSISTANT);
     message->seed = state->settings.seed ? state->settings.seed : ++state->next_seed;
-    // In the middle they are the draft's, which are not known here.
-    if (!chat_effort_is_calibrated(&state->settings) && state->settings.effort < 0.995f)
-        message->thresholds = chat_thresholds_of(&state->settings);
+    if (state->settings.effort < 0.995f) {
+        sx_exit_thresholds thresholds = chat_thresholds_of(state);
+        message->thresholds = (chat_thresholds){thresholds.confidence, thresholds.progress, thresholds.remain};
+    }
     state->streaming = conversation;
     state->reply = conversation->count - 1;
     state->started = now;
@@ -462,12 +464,15 @@ static float between(float little, float middle, float much, float effort)
     return effort < 0.5f ? little + (middle - little) * effort * 2 : middle + (much - middle) * (effort - 0.5f) * 2;
 }
 
-chat_thresholds chat_thresholds_of(const chat_settings *settings)
+sx_exit_thresholds chat_thresholds_of(const chat_state *state)
 {
-    float effort = settings->effort;
-    return (chat_thresholds){.confidence = between(0.3f, usual.confidence, 0.99f, effort),
-                             .progress = between(0.02f, usual.progress, 0.95f, effort),
-                             .remain = between(1000, usual.remain, 4, effort)};
+    float effort = state->settings.effort;
+    const sx_exit_thresholds *middle = &state->calibrated;
+    return (sx_exit_thresholds){.confidence = between(0.3f, middle->confidence, 0.99f, effort),
+                                .progress = between(0.02f, middle->progress, 0.95f, effort),
+                                .remain = between(middle->remain * 5, middle->remain, 4, effort),
+                                .margin = between(middle->margin - 5, middle->margin, -0.3f, effort),
+                                .entropy = between(middle->entropy * 4, middle->entropy, 0.05f, effort)};
 }
 
 bool chat_effort_is_calibrated(const chat_settings *settings)
@@ -475,18 +480,18 @@ bool chat_effort_is_calibrated(const chat_settings *settings)
     return fabsf(settings->effort - 0.5f) <= 0.01f;
 }
 
-sx_policy chat_policy(const chat_settings *settings)
+sx_policy chat_policy(const chat_state *state)
 {
-    sx_policy policy = {.kind = settings->policy};
-    if (settings->effort >= 0.995f) {
+    sx_policy policy = {.kind = state->settings.policy};
+    if (state->settings.effort >= 0.995f) {
         policy.kind = SX_POLICY_NONE;
-    } else if (!chat_effort_is_calibrated(settings)) { // in the middle zeros ask for what the draft was calibrated with
-        chat_thresholds thresholds = chat_thresholds_of(settings);
+    } else if (!chat_effort_is_calibrated(&state->settings)) { // in the middle zeros ask for the calibrated ones
+        sx_exit_thresholds thresholds = chat_thresholds_of(state);
         policy.confidence = thresholds.confidence;
         policy.progress = thresholds.progress;
         policy.remain = thresholds.remain;
-        policy.margin = between(-8, -3, -0.3f, settings->effort);
-        policy.entropy = between(2, 0.5f, 0.05f, settings->effort);
+        policy.margin = thresholds.margin;
+        policy.entropy = thresholds.entropy;
     }
     return policy;
 }

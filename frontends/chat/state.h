@@ -94,7 +94,8 @@ typedef struct chat_state {
     double saved_seconds;
     uint64_t next_seed;
     chat_settings settings;
-    chat_text notice; // one line for the user until dismissed
+    sx_exit_thresholds calibrated; // of the model that is open: where the slider's middle is
+    chat_text notice;              // one line for the user until dismissed
 } chat_state;
 
 void chat_state_init(chat_state *state, uint64_t seed);
@@ -147,9 +148,9 @@ chat_forecast chat_thinking_forecast(const chat_message *message);
 void chat_thinking_sentence(const chat_message *message, char *text, size_t size);
 
 // ---- Settings to the engine
-sx_policy chat_policy(const chat_settings *settings);
-chat_thresholds chat_thresholds_of(const chat_settings *settings);
-bool chat_effort_is_calibrated(const chat_settings *settings); // the slider stands in the middle
+sx_policy chat_policy(const chat_state *state);
+sx_exit_thresholds chat_thresholds_of(const chat_state *state); // where the slider stands
+bool chat_effort_is_calibrated(const chat_settings *settings);  // the slider stands in the middle
 const char *chat_effort_name(float effort);
 
 #endif

@@ -156,23 +156,28 @@ static void conversations_come_and_go(void **unused)
 static void slider_moves_all_thresholds(void **unused)
 {
     (void)unused;
-    chat_settings settings;
-    chat_settings_default(&settings);
-    sx_policy policy = chat_policy(&settings);
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_settings *settings = &state.settings;
+    state.calibrated =
+        (sx_exit_thresholds){.confidence = 0.7f, .progress = 0.4f, .remain = 90, .margin = -2, .entropy = 1};
+    sx_policy policy = chat_policy(&state);
     assert_true(policy.confidence <= 0 && policy.remain <= 0); // the middle: as calibrated
-    settings.effort = 0.2f;
-    sx_policy little = chat_policy(&settings);
-    settings.effort = 0.8f;
-    sx_policy much = chat_policy(&settings);
-    assert_true(little.confidence < 0.8f && much.confidence > 0.8f);
+    assert_true(chat_thresholds_of(&state).confidence == 0.7f && chat_thresholds_of(&state).remain == 90);
+    settings->effort = 0.2f;
+    sx_policy little = chat_policy(&state);
+    settings->effort = 0.8f;
+    sx_policy much = chat_policy(&state);
+    assert_true(little.confidence < 0.7f && much.confidence > 0.7f);
     assert_true(little.progress < much.progress && little.remain > much.remain);
     assert_true(little.margin < much.margin && little.entropy > much.entropy);
-    settings.effort = 1;
-    assert_int_equal(chat_policy(&settings).kind, SX_POLICY_NONE);
-    settings.effort = 7;
-    settings.zoom = -1;
-    chat_settings_clamp(&settings);
-    assert_true(settings.effort <= 1 && settings.zoom >= 0.6f);
+    settings->effort = 1;
+    assert_int_equal(chat_policy(&state).kind, SX_POLICY_NONE);
+    settings->effort = 7;
+    settings->zoom = -1;
+    chat_settings_clamp(settings);
+    assert_true(settings->effort <= 1 && settings->zoom >= 0.6f);
+    chat_state_free(&state);
 }
 
 static void editor_undoes_and_recalls(void **unused)

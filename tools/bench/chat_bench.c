@@ -5,8 +5,8 @@
 //     LP_NUM_THREADS=1 xvfb-run -s "-screen 0 1280x800x24" build/release/bin/chat_bench    # one core left, as a GPU
 //     would SDL_VIDEODRIVER=dummy build/release/bin/chat_bench --soak                       # the memory test alone
 //
-// A frame's time is what passes between two frames shown while there was something to show; its CPU time is the
-// thread's own, so that other work on the machine does not count.
+// A frame's time is what passes from waking up to the frame's being shown: how long the window does not react. Its CPU
+// time is the thread's own since the frame before, so that other work on the machine does not count.
 #include "app.h"
 
 #include <malloc.h>
@@ -46,25 +46,24 @@ static size_t resident_bytes(void)
 typedef struct frames {
     double wall[FRAME_LIMIT], cpu[FRAME_LIMIT];
     unsigned count;
-    double last_wall, last_cpu; // of the frame before, 0: none
+    double begun, cpu_begun;
 } frames;
 
 static void frames_begin(frames *f)
 {
     f->count = 0;
-    f->last_wall = app_clock();
-    f->last_cpu = thread_seconds();
+    f->begun = app_clock();
+    f->cpu_begun = thread_seconds();
 }
 
-static void frames_take(frames *f)
+static void frames_take(frames *f, const chat_app *app)
 {
-    double wall = app_clock(), cpu = thread_seconds();
+    double cpu = thread_seconds();
     if (f->count < FRAME_LIMIT) {
-        f->wall[f->count] = wall - f->last_wall;
-        f->cpu[f->count++] = cpu - f->last_cpu;
+        f->wall[f->count] = app->frame_seconds;
+        f->cpu[f->count++] = cpu - f->cpu_begun;
     }
-    f->last_wall = wall;
-    f->last_cpu = cpu;
+    f->cpu_begun = cpu;
 }
 
 static int ascending(const void *a, const void *b)
@@ -82,8 +81,9 @@ static double quantile(double *values, unsigned count, double share)
 
 static void frames_print(frames *f, const char *what)
 {
-    printf("%-22s %5u frames   wall median %5.1f  p99 %5.1f ms   cpu median %5.1f  p99 %5.1f ms\n", what, f->count,
-           1e3 * quantile(f->wall, f->count, 0.5), 1e3 * quantile(f->wall, f->count, 0.99),
+    double rate = f->count / (app_clock() - f->begun);
+    printf("%-22s %5u frames, %.0f a second   wall median %5.1f  p99 %5.1f ms   cpu median %5.1f  p99 %5.1f ms\n", what,
+           f->count, rate, 1e3 * quantile(f->wall, f->count, 0.5), 1e3 * quantile(f->wall, f->count, 0.99),
            1e3 * quantile(f->cpu, f->count, 0.5), 1e3 * quantile(f->cpu, f->count, 0.99));
 }
 
@@ -163,7 +163,7 @@ static unsigned scroll_through(chat_app *app, frames *f, int notches)
         do {
             push_wheel(app, direction * notches);
             turn_until_frame(app);
-            if (f) frames_take(f);
+            if (f) frames_take(f, app);
             count++;
         } while (!app->quit && (direction > 0 ? app->column.scrolled > 0 : !app->column.follow));
     }
@@ -172,12 +172,10 @@ static unsigned scroll_through(chat_app *app, frames *f, int notches)
 
 // ---- Measurements --------------------------------------------------------------------------------------------------
 
-static bool wait_ready(chat_app *app)
+static void wait_loaded(chat_app *app)
 {
     while (!app->quit && app->link.phase == LINK_LOADING)
         app_turn(app);
-    if (app->link.phase != LINK_READY) fprintf(stderr, "chat_bench: %s\n", app->link.error.message);
-    return app->link.phase == LINK_READY;
 }
 
 static uint32_t wake(uint32_t interval, void *user)
@@ -208,7 +206,7 @@ static void measure_generating(chat_app *app, frames *f)
     for (unsigned i = 0; i < 3; i++) {
         app_ask(app, "Start at 18, add 7, subtract 2, subtract 11, add 9, subtract 5, add 1, subtract 9, add 7.");
         while (app->state.streaming && !app->quit)
-            if (app_turn(app)) frames_take(f);
+            if (app_turn(app)) frames_take(f, app);
         tokens += app->state.current->messages[app->state.reply].tokens;
     }
     frames_print(f, "generating");
@@ -237,7 +235,7 @@ static void measure_long_reply(chat_app *app, frames *f)
                           .token_count = 1};
         chat_apply_event(&app->state, &event, app_clock());
         turn_until_frame(app);
-        frames_take(f);
+        frames_take(f, app);
     }
     chat_apply_event(&app->state, &(sx_event){.kind = SX_EVENT_DONE, .done_reason = SX_DONE_END_OF_TURN}, app_clock());
     chat_text_free(&text);
@@ -279,7 +277,8 @@ static int soak(chat_app *app, uint32_t messages)
 static int bench(chat_app *app, uint32_t messages)
 {
     frames *f = chat_reallocate(NULL, 1, sizeof *f);
-    bool ready = wait_ready(app);
+    bool ready = app->link.phase == LINK_READY;
+    if (!ready) fprintf(stderr, "chat_bench: %s\n", app->link.error.message);
     if (ready) {
         printf("%-22s %.0f MB resident, of which the model %.0f MB\n", "memory, loaded",
                1e-6 * (double)resident_bytes(),
@@ -310,12 +309,13 @@ int main(int count, char **arguments)
         }
     }
     app_options options = {.width = 1280, .height = 800, .theme = CHAT_THEME_LIGHT, .no_save = true};
+    if (soaking) options.model = "/no/such/model.gguf"; // an engine's memory would only blur the picture
     chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
     int result = 1;
     if (app_open(app, &options)) {
         printf("%-22s %.0f ms (%dx%d, %s)\n", "first frame after", 1e3 * (app->first_frame_at - begun), app->width,
                app->height, SDL_GetCurrentVideoDriver());
-        if (soaking) link_close(&app->link);
+        wait_loaded(app);
         result = soaking ? soak(app, messages) : bench(app, messages);
     }
     app_close(app);
