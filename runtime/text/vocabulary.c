@@ -1,3 +1,4 @@
+#include "base/hash.h"
 #include "text/tokenizer_internal.h"
 #include "text/unicode.h"
 
@@ -215,9 +216,7 @@ sx_status text_load_tokens(sx_tokenizer *tokenizer, const sx_tokenizer_desc *des
 
 static uint32_t hash_bytes(const uint8_t *bytes, size_t length)
 {
-    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001B3u;
+    const uint64_t hash = sx_hash(SX_HASH_START, bytes, length);
     return (uint32_t)(hash >> 32) ^ (uint32_t)hash;
 }
 

@@ -1,6 +1,7 @@
 // The pipeline cache on disk: one file a device and driver, a header of ours before the driver's data. Drivers check
 // their data themselves, but not all do it well, so a checksum stands before them.
 #include "base/file.h"
+#include "base/hash.h"
 #include "gpu/vulkan/vk.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ static uint8_t *load_file(vk_device *device, size_t *size)
             data = malloc(header.size ? (size_t)header.size : 1);
             problem = "it cannot be read";
             if (data && sx_source_read(source, sizeof header, data, (size_t)header.size, NULL) == SX_OK) {
-                problem = vk_hash(VK_HASH_START, data, (size_t)header.size) == header.checksum
+                problem = sx_hash(SX_HASH_START, data, (size_t)header.size) == header.checksum
                               ? NULL
                               : "its checksum is wrong";
             }
@@ -98,7 +99,7 @@ static uint8_t *cache_content(vk_device *device, size_t *size)
     }
     cache_header header = {.identity = device->physical.info.identity,
                            .size = data_size,
-                           .checksum = vk_hash(VK_HASH_START, data, data_size)};
+                           .checksum = sx_hash(SX_HASH_START, data, data_size)};
     memcpy(header.magic, cache_magic, sizeof header.magic);
     memcpy(content, &header, sizeof header);
     *size = sizeof header + data_size;

@@ -1,4 +1,5 @@
 // The Vulkan loader, the instance with its validation layer, and the physical devices, best first.
+#include "base/hash.h"
 #include "gpu/vulkan/vk.h"
 
 #include <dlfcn.h>
@@ -18,15 +19,6 @@ void vk_log(const vk_instance *instance, const char *format, ...)
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     instance->log(instance->log_user, line);
-}
-
-uint64_t vk_hash(uint64_t hash, const void *data, size_t size)
-{
-    const uint8_t *bytes = data;
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    }
-    return hash;
 }
 
 // ---- Instance ------------------------------------------------------------------------------------------------------
@@ -346,12 +338,12 @@ static bool read_device(const vk_instance *instance, VkPhysicalDevice handle, vk
     info->unified_memory = info->kind == SX_GPU_INTEGRATED || info->kind == SX_GPU_CPU;
     const uint32_t minor = VK_API_VERSION_MINOR(physical->api_version);
     info->spirv_version = minor >= 3 ? 0x10600 : minor == 2 ? 0x10500 : 0x10300;
-    uint64_t hash = vk_hash(VK_HASH_START, &core->vendorID, sizeof core->vendorID);
-    hash = vk_hash(hash, &core->deviceID, sizeof core->deviceID);
-    hash = vk_hash(hash, &core->driverVersion, sizeof core->driverVersion);
-    hash = vk_hash(hash, core->pipelineCacheUUID, sizeof core->pipelineCacheUUID);
-    hash = vk_hash(hash, info->name, strlen(info->name));
-    info->identity = vk_hash(hash, info->driver, strlen(info->driver));
+    uint64_t hash = sx_hash(SX_HASH_START, &core->vendorID, sizeof core->vendorID);
+    hash = sx_hash(hash, &core->deviceID, sizeof core->deviceID);
+    hash = sx_hash(hash, &core->driverVersion, sizeof core->driverVersion);
+    hash = sx_hash(hash, core->pipelineCacheUUID, sizeof core->pipelineCacheUUID);
+    hash = sx_hash(hash, info->name, strlen(info->name));
+    info->identity = sx_hash(hash, info->driver, strlen(info->driver));
     vk_physical_read_memory(instance, physical);
     return true;
 }

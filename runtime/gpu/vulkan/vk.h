@@ -222,9 +222,6 @@ typedef struct vk_device {
 // Maps a VkResult to a status; `what` says what was tried.
 sx_status vk_fail(const vk_device *device, VkResult result, const char *what, sx_error *error);
 
-uint64_t vk_hash(uint64_t hash, const void *data, size_t size); // FNV-1a; start with VK_HASH_START
-#define VK_HASH_START 0xcbf29ce484222325u
-
 // Memory and buffers. Contents are undefined; vk_buffer_close accepts a zeroed struct.
 sx_status vk_buffer_open(vk_device *device, vk_memory_kind kind, uint64_t size, VkBufferUsageFlags usage,
                          const char *label, vk_buffer *buffer, sx_error *error);

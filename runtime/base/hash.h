@@ -1,0 +1,19 @@
+// A hash for telling things apart: FNV-1a, 64 bits. Not for keeping anything safe from an attacker.
+#ifndef SX_BASE_HASH_H
+#define SX_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SX_HASH_START 0xcbf29ce484222325u
+
+// Goes on from `hash`, at first SX_HASH_START.
+static inline uint64_t sx_hash(uint64_t hash, const void *data, size_t size)
+{
+    const uint8_t *bytes = (const uint8_t *)data;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+#endif
