@@ -347,6 +347,17 @@ void sx_session_stop(sx_session *session);
 // the tokens told so far.) On failure the session still belongs to its old engine.
 sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *error);
 
+// Writes the session to a file (the format: engine/session_file.h), whole or not at all: its tokens with their keys and
+// values, the state and settings of its last reply, the sampler's included. What is in flight is waited for; a reply
+// that is being written goes on afterwards. Natively only (SX_ERROR_UNSUPPORTED in a browser). Blocks.
+sx_status sx_session_save(sx_session *session, const char *path, sx_error *error);
+// Puts what a file holds in place of the session's own content. SX_ERROR_MISMATCH when it is another model's or of
+// another KV type, SX_ERROR_FORMAT when it is damaged or no session, SX_ERROR_CONTEXT when it has more tokens than fit,
+// SX_ERROR_BUSY while a reply is running; then the session stays as it was. A reply that was being written when it was
+// saved runs on: its text is told again from its beginning, then what follows, token for token as if it had not been
+// stopped (on the same device). Keys and values of another draft are left out: the next prompt is read anew. Blocks.
+sx_status sx_session_load(sx_session *session, const char *path, sx_error *error);
+
 // Tokens the session holds, valid until the next call: the prompt and the reply so far.
 const uint32_t *sx_session_tokens(const sx_session *session, uint32_t *count);
 

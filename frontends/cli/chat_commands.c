@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SETTINGS = CLI_GROUP_GENERATE | CLI_GROUP_PROMPT | CLI_GROUP_DISPLAY | CLI_GROUP_CHAT };
 
@@ -26,17 +27,19 @@ static void help(cli_chat_state *chat, const char *argument)
 {
     (void)argument;
     cli_text text = {0};
-    cli_text_add(&text, "/more          withdraw the answer and think on from where the thinking was left\n"
-                        "/again         answer the last question once more (with another /seed, say)\n"
-                        "/stats         tokens, cycles and times of the last reply\n"
-                        "/system TEXT   set the system message\n"
-                        "/clear         begin a new conversation\n"
-                        "/save FILE     write the conversation as JSON\n"
-                        "/load FILE     take up a conversation from such a file\n"
-                        "/info          the model and its device\n"
-                        "/quit          leave (ctrl-d)\n"
-                        "A line that ends in \\ goes on in the next. Ctrl-c while it thinks: answer now.\n\n"
-                        "Every option below can be set by its name: /policy margin, /confidence 0.9, /seed 7\n");
+    cli_text_add(&text,
+                 "/more          withdraw the answer and think on from where the thinking was left\n"
+                 "/again         answer the last question once more (with another /seed, say)\n"
+                 "/stats         tokens, cycles and times of the last reply\n"
+                 "/system TEXT   set the system message\n"
+                 "/clear         begin a new conversation\n"
+                 "/save FILE     write the conversation as JSON, and beside it, in FILE.session, what the model\n"
+                 "               has computed of it, so that nothing need be read again\n"
+                 "/load FILE     take up a conversation from such a file\n"
+                 "/info          the model and its device\n"
+                 "/quit          leave (ctrl-d)\n"
+                 "A line that ends in \\ goes on in the next. Ctrl-c while it thinks: answer now.\n\n"
+                 "Every option below can be set by its name: /policy margin, /confidence 0.9, /seed 7\n");
     cli_options_help(&text, SETTINGS);
     print(chat, &text);
 }
@@ -100,17 +103,33 @@ static void info(cli_chat_state *chat, const char *argument)
     print(chat, &text);
 }
 
+// FILE.session: keys and values of the conversation in FILE. They save time only: without them, or with those of
+// another conversation, the next turn reads what it needs.
+static char *session_path(const char *argument)
+{
+    cli_text path = {0};
+    cli_text_printf(&path, "%s.session", argument);
+    return path.data;
+}
+
 static void save(cli_chat_state *chat, const char *argument)
 {
     sx_error error = {0};
     cli_text text = {0};
+    char *session = session_path(argument);
     if (chat->conversation.count == 0) {
         cli_text_add(&text, "there is nothing to save yet");
-    } else if (cli_conversation_write(&chat->conversation, chat->info.model_name, argument, &error) == SX_OK) {
-        cli_text_printf(&text, "saved %u messages in %s", chat->conversation.count, argument);
-    } else {
+    } else if (cli_conversation_write(&chat->conversation, chat->info.model_name, argument, &error) != SX_OK) {
         cli_text_add(&text, error.message);
+    } else {
+        cli_text_printf(&text, "saved %u messages in %s", chat->conversation.count, argument);
+        if (sx_session_save(chat->session, session, &error) == SX_OK) {
+            cli_text_printf(&text, ", what was computed of them in %s", session);
+        } else {
+            cli_text_printf(&text, "; %s", error.message);
+        }
     }
+    free(session);
     print(chat, &text);
 }
 
@@ -123,6 +142,16 @@ static void load(cli_chat_state *chat, const char *argument)
         chat->conversation = read;
         chat->answered = false;
         cli_text_printf(&text, "%u messages from %s", read.count, argument);
+        char *session = session_path(argument);
+        sx_error error = {0};
+        if (access(session, F_OK) == 0) {
+            if (sx_session_load(chat->session, session, &error) == SX_OK) {
+                cli_text_printf(&text, ", with what was computed of them");
+            } else {
+                cli_text_printf(&text, "; they will be read again: %s", error.message);
+            }
+        }
+        free(session);
     }
     print(chat, &text);
 }

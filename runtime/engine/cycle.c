@@ -116,7 +116,7 @@ static void take_time(sx_session *session, uint32_t tokens, uint32_t note)
 
 // ---- Results -------------------------------------------------------------------------------------------------------
 
-static void emit_token(sx_session *session, uint32_t token)
+void sx_cycle_emit(sx_session *session, uint32_t token)
 {
     session->tokens[session->token_count++] = token;
     const uint32_t index = session->token_count - 1 - session->prompt_count;
@@ -163,7 +163,7 @@ bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note)
     stats->thinking_tokens = result->thinking_tokens;
     const uint32_t first = session->length; // position of path[0]
     for (uint32_t i = 0; i < result->path_count; i++) {
-        if (i) emit_token(session, result->path[i]);
+        if (i) sx_cycle_emit(session, result->path[i]);
         const uint32_t position = first + i;
         if (position < session->prompt_count) continue; // the prompt's last token
         const uint32_t index = position - session->prompt_count;
@@ -180,7 +180,7 @@ bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note)
     }
     session->length = result->length;
     if (sx_draft_is_eagle(session->drafting.kind)) session->draft_length = result->length;
-    if (result->root != SX_NONE) emit_token(session, result->root);
+    if (result->root != SX_NONE) sx_cycle_emit(session, result->root);
     stats->forced_tokens += result->forced > 0;
     stats->acceptance_length = stats->cycles ? (double)stats->tokens / stats->cycles : 0;
     if (result->done == SX_DONE_NO) return false;

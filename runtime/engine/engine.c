@@ -108,10 +108,14 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
         engine->template_id = sx_template_detect(chat.data, chat.length);
     if (status == SX_OK) status = sx_vocabulary_flags(engine, error);
     if (status == SX_OK) status = sx_vocabulary_markers(engine, error);
+    if (status == SX_OK) status = sx_target_fingerprint(&engine->hparams, &load->target, &engine->fingerprint, error);
     engine->exit = (sx_exit_defaults){NAN, NAN, NAN, NAN, NULL};
     if (status == SX_OK && load->draft) {
         status = sx_draft_bind(load->draft, &engine->hparams, name, error);
         take_exit_defaults(engine, &load->draft->exit);
+        if (status == SX_OK) status = sx_draft_fingerprint(load->draft, &engine->draft_fingerprint, error);
+        // Requantised, it is another draft.
+        engine->draft_fingerprint ^= engine->quantize_draft;
     }
     if (status == SX_OK && load->signals) {
         status = sx_signal_head_bind(load->signals, &engine->hparams, name, error);

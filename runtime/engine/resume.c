@@ -30,8 +30,7 @@ static void go_on(sx_session *session, uint32_t wanted)
     session->done_reason = 0;
     session->settings.policy_off = 1;
     session->settings.answer_now = 0;
-    // The draft pairs the last position with the next token, which is another one now: it is read again.
-    sx_session_prefill_from(session, sx_draft_is_eagle(session->drafting.kind) ? length - 1 : length, length);
+    sx_session_prefill_from(session, sx_session_reread(session, length), length);
 }
 
 // Whether what the target wanted to say at the exit would end the thinking at once.

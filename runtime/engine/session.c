@@ -120,6 +120,13 @@ static sx_status submit_prefill(sx_session *session, sx_error *error)
     return status;
 }
 
+uint32_t sx_session_reread(const sx_session *session, uint32_t length)
+{
+    if (!sx_draft_is_eagle(session->drafting.kind)) return length;
+    const uint32_t read = session->draft_length < length ? session->draft_length : length;
+    return read ? read - 1 : 0;
+}
+
 void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end)
 {
     session->length = first;
@@ -194,8 +201,7 @@ static uint32_t shared_prefix(const sx_session *session, const sx_prompt_tokens 
     uint32_t shared = 0;
     while (shared < held && shared + 1 < prompt->count && session->tokens[shared] == prompt->tokens[shared])
         shared++;
-    // The draft's entry of a position pairs it with the next token, so the last shared position is read again.
-    return eagle && shared ? shared - 1 : shared;
+    return sx_session_reread(session, shared);
 }
 
 void sx_session_start_state(sx_session *session)
@@ -275,7 +281,7 @@ static sx_status poll_prefill(sx_session *session, sx_error *error)
         session->decode_time = sx_clock_seconds();
         return SX_OK;
     }
-    while (!session->stop_wanted && session->in_flight < session->depth_limit &&
+    while (!session->stop_wanted && !session->settling && session->in_flight < session->depth_limit &&
            session->prefill_next < session->prefill_end) {
         const sx_status status = submit_prefill(session, error);
         if (status != SX_OK) return status;
@@ -307,7 +313,7 @@ static sx_status poll_cycles(sx_session *session, sx_error *error)
         if (session->stop_wanted) session->done_reason = SX_DONE_STOPPED;
         return SX_OK;
     }
-    while (session->in_flight < session->depth_limit) {
+    while (!session->settling && session->in_flight < session->depth_limit) {
         const sx_status status = sx_cycle_submit(session, error);
         if (status != SX_OK) return status;
     }
@@ -369,22 +375,47 @@ static sx_status advance(sx_session *session, sx_error *error)
     return SX_PENDING;
 }
 
+// One step; a failed one ends the reply.
+static sx_status advance_or_fail(sx_session *session, sx_error *error)
+{
+    sx_status status = advance(session, error);
+    if (status == SX_OK && session->stream.out_of_memory)
+        status = sx_fail(error, SX_ERROR_MEMORY, "out of memory while writing the reply");
+    if (status == SX_OK || status == SX_PENDING) return status;
+    session->failed_phase = session->phase;
+    session->phase = SX_PHASE_IDLE;
+    session->in_flight = 0;
+    session->length = session->draft_length = 0;
+    return status;
+}
+
 sx_status sx_session_poll(sx_session *session, sx_event *event, sx_error *error)
 {
     while (!sx_stream_pop(&session->stream, event)) {
-        sx_status status = advance(session, error);
-        if (status == SX_OK && session->stream.out_of_memory)
-            status = sx_fail(error, SX_ERROR_MEMORY, "out of memory while writing the reply");
-        if (status == SX_PENDING) return status;
-        if (status != SX_OK) {
-            session->failed_phase = session->phase;
-            session->phase = SX_PHASE_IDLE;
-            session->in_flight = 0;
-            session->length = session->draft_length = 0;
-            return status;
-        }
+        const sx_status status = advance_or_fail(session, error);
+        if (status != SX_OK) return status;
     }
     return SX_OK;
+}
+
+static bool settled(const sx_session *session)
+{
+    const sx_phase phase = session->phase;
+    return phase == SX_PHASE_IDLE ||
+           (!session->in_flight && (phase == SX_PHASE_PREFILLING || phase == SX_PHASE_RUNNING));
+}
+
+sx_status sx_session_settle(sx_session *session, sx_error *error)
+{
+    sx_status status = SX_OK;
+    session->settling = true;
+    while ((status == SX_OK || status == SX_PENDING) && !settled(session)) {
+        if (session->in_flight) sx_gpu_wait(session->engine->gpu, session->ticket[0], 1000, NULL);
+        status = advance_or_fail(session, error);
+    }
+    session->settling = false;
+    session->cycle_time = 0; // the pause is no cycle's
+    return status == SX_PENDING ? SX_OK : status;
 }
 
 void sx_session_wait(sx_session *session, uint32_t milliseconds)

@@ -46,6 +46,7 @@ struct sx_session {
     sx_exit_reason exit_reason;
     bool keep_wanted; // after draining: go back into the thinking
     bool stop_wanted;
+    bool settling;              // nothing new is submitted: what is in flight is taken in
     sx_done_reason done_reason; // after draining: the reply is over
     SxState restored;
     // For going on after a device loss.
@@ -64,6 +65,8 @@ sx_status sx_cycle_choose(sx_session *session, const sx_drafting *asked, sx_erro
 sx_status sx_cycle_submit(sx_session *session, sx_error *error);
 // Takes in a finished cycle, submitted with this note: tokens, events, statistics. True when the reply is over.
 bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note);
+// The reply's next token: kept, counted and told.
+void sx_cycle_emit(sx_session *session, uint32_t token);
 
 // ---- resume.c: keep-thinking --------------------------------------------------------------------------------------
 
@@ -82,5 +85,11 @@ sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const s
                             sx_error *error);
 // The phase after the snapshot is known: reads positions [first, end) again and then starts from session->start.
 void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end);
+// The first position to read again where `length` positions stay and the token behind them may be another one: the
+// draft's entry of a position pairs it with the next token.
+uint32_t sx_session_reread(const sx_session *session, uint32_t length);
+// Takes in what has been submitted, until nothing is in flight and the session is idle, or in the middle of reading
+// its prompt or of writing its reply, where the next poll goes on. Blocks.
+sx_status sx_session_settle(sx_session *session, sx_error *error);
 
 #endif

@@ -2,9 +2,14 @@
 
 #include <string.h>
 
+static uint32_t row_bytes(uint32_t kv_heads, uint32_t head_dim)
+{
+    return kv_heads * head_dim * 2; // f16
+}
+
 static uint64_t layer_bytes(uint32_t slots, uint32_t kv_heads, uint32_t head_dim)
 {
-    const uint64_t bytes = 2ull * slots * kv_heads * head_dim * 2; // keys and values, f16
+    const uint64_t bytes = 2ull * slots * row_bytes(kv_heads, head_dim); // keys and values
     return (bytes + SX_GPU_OFFSET_ALIGNMENT - 1) / SX_GPU_OFFSET_ALIGNMENT * SX_GPU_OFFSET_ALIGNMENT;
 }
 
@@ -17,7 +22,10 @@ sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t kv
                        const char *label, sx_kv *out, sx_error *error)
 {
     const sx_gpu_info *info = sx_gpu_get_info(gpu);
-    sx_kv kv = {.layers = layers, .slots = slots, .layer_bytes = layer_bytes(slots, kv_heads, head_dim)};
+    sx_kv kv = {.layers = layers,
+                .slots = slots,
+                .row_bytes = row_bytes(kv_heads, head_dim),
+                .layer_bytes = layer_bytes(slots, kv_heads, head_dim)};
     // kv_move binds a whole bank, so a bank is no larger than one binding.
     uint64_t limit = info->max_binding_size < info->max_buffer_size ? info->max_binding_size : info->max_buffer_size;
     if (limit > 1ull << 30) limit = 1ull << 30;
@@ -61,6 +69,14 @@ sx_gpu_binding sx_kv_layer(const sx_kv *kv, uint32_t layer)
     return (sx_gpu_binding){.buffer = kv->bank[layer / kv->bank_layers],
                             .offset = layer % kv->bank_layers * kv->layer_bytes,
                             .size = kv->layer_bytes};
+}
+
+sx_gpu_binding sx_kv_rows(const sx_kv *kv, uint32_t layer, uint32_t half, uint32_t first, uint32_t count)
+{
+    sx_gpu_binding rows = sx_kv_layer(kv, layer);
+    rows.offset += ((uint64_t)half * kv->slots + first) * kv->row_bytes;
+    rows.size = (uint64_t)count * kv->row_bytes;
+    return rows;
 }
 
 void sx_kv_move(const sx_ops *ops, sx_gpu_tape *tape, const sx_kv *kv, const sx_attention_shape *shape,

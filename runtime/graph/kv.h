@@ -8,6 +8,7 @@ enum { SX_KV_MAX_BANKS = 64 };
 
 typedef struct sx_kv {
     uint32_t layers, slots;
+    uint32_t row_bytes;   // of one position's keys, and of its values
     uint64_t layer_bytes; // stride of a layer within its bank, a multiple of 256
     uint32_t bank_layers; // layers in every bank but the last
     uint32_t bank_count;
@@ -20,6 +21,8 @@ sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t kv
                        const char *label, sx_kv *out, sx_error *error);
 void sx_kv_destroy(sx_gpu *gpu, sx_kv *kv); // a zeroed struct is allowed
 sx_gpu_binding sx_kv_layer(const sx_kv *kv, uint32_t layer);
+// Where the keys (half 0) or values (half 1) of slots [first, first + count) lie, for sx_gpu_read and sx_gpu_write.
+sx_gpu_binding sx_kv_rows(const sx_kv *kv, uint32_t layer, uint32_t half, uint32_t first, uint32_t count);
 // One kv_move per bank.
 void sx_kv_move(const sx_ops *ops, sx_gpu_tape *tape, const sx_kv *kv, const sx_attention_shape *shape,
                 sx_gpu_binding state);

@@ -347,6 +347,23 @@ sx_status sx_session_keep_thinking(sx_session *session, sx_error *error)
     return SX_OK;
 }
 
+sx_status sx_session_save(sx_session *session, const char *path, sx_error *error)
+{
+    (void)session;
+    return sx_file_write_atomic(path, "scripted", 8, error);
+}
+
+sx_status sx_session_load(sx_session *session, const char *path, sx_error *error)
+{
+    (void)session;
+    sx_file *file;
+    const sx_status status = sx_file_open(path, &file, error);
+    if (status != SX_OK) return status;
+    const bool good = sx_file_source(file)->size == 8;
+    sx_file_close(file);
+    return good ? SX_OK : sx_fail(error, SX_ERROR_FORMAT, "%s: magic: this is not a session", path);
+}
+
 sx_status sx_session_logits(sx_session *session, const uint32_t *tokens, uint32_t count, float **logits,
                             sx_error *error)
 {

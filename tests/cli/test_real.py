@@ -61,6 +61,19 @@ class Real(Program):
                  self.json_lines("compare", QUESTION, "--json", "--modes", "speculative,first", timeout=900)}
         self.assertLess(lines["first"]["thinking_tokens"], lines["speculative"]["thinking_tokens"])
 
+    def test_chat_saved_and_loaded(self):
+        path, second = self.path("talk.json"), "Start at 5, add 3."
+        out, _ = self.run_cli("chat", stdin="\n".join([QUESTION, f"/save {path}", second, "/stats"]))
+        self.assertIn("what was computed of them in", out)
+        self.assertGreater(os.path.getsize(path + ".session"), 10000)
+        loaded, _ = self.run_cli("chat", stdin="\n".join([f"/load {path}", second, "/stats"]))
+        self.assertIn("with what was computed", loaded)
+        answer, stats = loaded.splitlines()[1], loaded[loaded.index("prompt:"):].split(";")[0]
+        self.assertIn(answer, out.splitlines())
+        # As many tokens are reused as in the conversation that was not interrupted.
+        self.assertIn(stats.rsplit(",", 1)[0], out)
+        self.assertNotIn(" 0 of them reused", stats)
+
     def test_round_trip(self):
         for text in ("Start at 7, add 5.", "  two  blanks\n\n\ttab ", "Häß, 你好, 🙂", ""):
             ids, _ = self.run_cli("tokenize", stdin=text)

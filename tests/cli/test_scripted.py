@@ -346,7 +346,18 @@ class Chat(Program):
         self.assertEqual([m["role"] for m in saved["messages"]], ["user", "assistant"])
         self.assertEqual(saved["messages"][1]["content"], "The answer is 5.")
         self.assertIn("step is done", saved["messages"][1]["reasoning_content"])
-        self.assertIn("2 messages from", self.chat(f"/load {path}"))
+        out = self.chat(f"/load {path}")
+        self.assertIn("2 messages from", out)
+        self.assertIn("with what was computed", out)
+        # The conversation is taken up whatever is the matter with what was computed of it.
+        with open(path + ".session", "w", encoding="utf-8") as file:
+            file.write("something else")
+        out = self.chat(f"/load {path}", "is 6")
+        self.assertIn("read again", out)
+        self.assertIn("not a session", out)
+        self.assertIn("answer is 6", out)
+        os.remove(path + ".session")
+        self.assertNotIn("computed", self.chat(f"/load {path}"))
         self.assertIn("answer is 6", self.chat("is 6", arguments=["--messages", path]))
         self.assertIn("cannot be opened", self.chat("/load /nonexistent"))
 

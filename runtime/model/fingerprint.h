@@ -1,0 +1,13 @@
+// Telling models apart: a number of everything that decides what a token's keys and values are.
+#ifndef SX_MODEL_FINGERPRINT_H
+#define SX_MODEL_FINGERPRINT_H
+
+#include "model/draft.h"
+
+// Of shapes, formats, rotation and a sample of every tensor's bytes; the whole of a large file is not read. Two
+// quantisations of a model differ, names of files and tensors do not count.
+sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out,
+                                sx_error *error);
+sx_status sx_draft_fingerprint(const sx_draft *draft, uint64_t *out, sx_error *error);
+
+#endif
