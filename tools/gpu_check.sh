@@ -167,7 +167,8 @@ tell ""
 tell "| check | result | time |"
 tell "| --- | --- | --- |"
 if $quick; then SX_PROBLEMS=20; else SX_PROBLEMS=200; fi
-export SX_PROBLEMS
+SX_BOTH=1
+export SX_PROBLEMS SX_BOTH
 for program in $(checks); do
     case $program in
     */gpu_conformance) run_check "$program" vulkan ;;

@@ -72,7 +72,7 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $chosen </dev/null
 }
 
-BUILD_PACKAGES="cc:gcc make cmake ninja-build pkg-config python3 glslc spirv-tools spirv-cross libvulkan-dev libvulkan1"
+BUILD_PACKAGES="cc:gcc libc6-dev make cmake ninja-build pkg-config python3 glslc spirv-tools spirv-cross libvulkan-dev libvulkan1"
 DRIVER_PACKAGES="mesa-vulkan-drivers"
 
 # A Vulkan driver, at least for the CPU; a GPU's own driver is the user's.

@@ -1,5 +1,8 @@
 // Speculation changes nothing: the same tokens and the same exit for plain, chain, tree and n-gram decoding, greedy and
 // sampled with a seed, with the exit policy at work.
+//
+// SX_PROBLEMS: how many problems; every other one greedy. SX_BOTH=1: each greedy and sampled, which takes twice as
+// long.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +16,7 @@
 #include <string.h>
 
 static sx_engine *engine;
+static uint32_t replies, early_exits; // under the signals policy: prompts compared, and those whose thinking was left
 
 static const struct {
     const char *name;
@@ -57,6 +61,8 @@ static void check_problem(sx_session *session, uint32_t index, float temperature
                              .policy = {.kind = policy},
                              .drafting = {.kind = SX_DRAFT_NONE}};
     test_run(session, &desc, &plain, NULL, NULL);
+    replies += policy == SX_POLICY_SIGNALS;
+    early_exits += policy == SX_POLICY_SIGNALS && plain.exit_reason == SX_REASON_SIGNALS;
     for (size_t m = 0; m < mode_count; m++) {
         desc.drafting = modes[m].drafting;
         test_run(session, &desc, &other, NULL, NULL);
@@ -72,14 +78,21 @@ static void test_equal_tokens(void **state)
     assert_true(info.bitwise_lossless);
     const uint32_t problems = test_number("SX_PROBLEMS", 5);
     sx_session *session = test_open_session(engine);
-    for (uint32_t i = 0; i < problems; i++)
-        check_problem(session, i, i % 2 ? 0.8f : 0, i % 8 < 6 ? SX_POLICY_SIGNALS : SX_POLICY_NONE,
-                      i % 8 == 3 ? MODES : MODES - 1);
+    const bool both = test_number("SX_BOTH", 0);
+    for (uint32_t i = 0; i < problems; i++) {
+        const sx_policy_kind policy = i % 8 < 6 ? SX_POLICY_SIGNALS : SX_POLICY_NONE;
+        const size_t mode_count = i % 8 == 3 ? MODES : MODES - 1;
+        if (both || i % 2 == 0) check_problem(session, i, 0, policy, mode_count);
+        if (both || i % 2 == 1) check_problem(session, i, 0.8f, policy, mode_count);
+    }
     for (uint32_t i = 0; i < problems / 50 + 1; i++) {
         check_problem(session, i, 0, SX_POLICY_MARGIN, MODES);
         check_problem(session, i, 0.8f, SX_POLICY_ENTROPY, MODES);
     }
     sx_session_destroy(session);
+    print_message("%u replies under the signals policy, %u left early, at the same token in every mode\n", replies,
+                  early_exits);
+    if (replies >= 20) assert_true(early_exits > replies / 2);
 }
 
 int main(void)
