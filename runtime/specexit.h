@@ -205,7 +205,9 @@ typedef struct sx_policy {
     uint32_t minimum_thinking; // tokens
     uint32_t soft_budget;      // leave at the first step boundary with this many thinking tokens; 0: none
     uint32_t hard_budget;      // leave at this many, mid-sentence if need be; 0: none
-    const char *exit_message;  // forced before the close marker; NULL: the template's own; "" for none
+    // Forced before the close marker; "" for nothing. NULL: what the model's key specexit.exit.message says, else the
+    // template's own.
+    const char *exit_message;
 } sx_policy;
 
 typedef enum sx_draft_kind {
@@ -335,7 +337,8 @@ bool sx_session_running(const sx_session *session);
 // Ends the thinking with the next token; nothing happens outside of thinking.
 void sx_session_answer_now(sx_session *session);
 // Goes on thinking from where it was left, whatever the reason: while the answer is being written, or after the reply
-// is done. The text after the exit is withdrawn; generation continues. SX_ERROR_ARGUMENT when thinking has not been
+// is done. The text after the exit is withdrawn: what was told of it no longer counts, from the token behind
+// the exit's on, and no more of it comes; generation continues. SX_ERROR_ARGUMENT when thinking has not been
 // left in the session's last reply.
 sx_status sx_session_keep_thinking(sx_session *session, sx_error *error);
 // Ends the reply; SX_EVENT_DONE follows.

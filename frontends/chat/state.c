@@ -349,9 +349,9 @@ static void take_text(chat_state *state, chat_message *message, const sx_event *
         if (elapsed > 0.1 && end > state->first_token)
             message->tokens_per_second = (end - state->first_token) / elapsed;
     }
-    if (event->length)
-        chat_text_append(event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content, event->text,
-                         event->length);
+    chat_text *text = event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content;
+    if (event->length) chat_text_append(text, event->text, event->length);
+    if (!message->left || event->first_token <= message->exit_token) message->exit_length = message->thinking.length;
 }
 
 void chat_apply_event(chat_state *state, const sx_event *event, double now)
@@ -410,6 +410,8 @@ bool chat_keep_thinking(chat_state *state, double now)
     uint32_t last = (uint32_t)chat_path_last(conversation);
     chat_message *message = &conversation->messages[last];
     chat_text_clear(&message->content);
+    if (message->exit_length < message->thinking.length)
+        chat_text_remove(&message->thinking, message->exit_length, message->thinking.length - message->exit_length);
     while (message->point_count && message->points[message->point_count - 1].token_index > message->exit_token)
         message->point_count--;
     message->left = false;

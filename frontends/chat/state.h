@@ -33,6 +33,7 @@ typedef struct chat_message {
     sx_exit_reason exit_reason;
     char exit_sentence[160];
     uint32_t exit_token;
+    size_t exit_length;    // bytes of the thinking without what was forced behind the exit; not saved
     uint32_t saved_tokens; // thinking tokens that were still expected at the exit
     uint32_t thinking_tokens, tokens;
     double seconds; // from sending to the last event

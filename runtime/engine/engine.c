@@ -83,6 +83,21 @@ static void take_exit_defaults(sx_engine *engine, const sx_exit_defaults *exit)
     engine->exit.smoothing = engine->exit_smoothing;
 }
 
+// What a model was trained to say before it closes its thinking early; "" for nothing.
+static sx_status read_exit_message(sx_engine *engine, const sx_gguf *metadata, const char *name, sx_error *error)
+{
+    sx_gguf_string message = {0};
+    const sx_status status = sx_gguf_get_string(metadata, "specexit.exit.message", false, &message, error);
+    if (status != SX_OK || !message.data) return status;
+    if (message.length >= sizeof engine->exit_message)
+        return sx_fail(error, SX_ERROR_FORMAT, "%s: key specexit.exit.message has %zu bytes, at most %zu can be said",
+                       name, message.length, sizeof engine->exit_message - 1);
+    memcpy(engine->exit_message, message.data, message.length);
+    engine->exit_message[message.length] = 0;
+    engine->says_at_exit = true;
+    return SX_OK;
+}
+
 static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     sx_load *load = engine->load;
@@ -106,6 +121,7 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
         status = sx_template_choose(desc->template_name, chat.data, chat.length, &engine->template_id, error);
     else if (status == SX_OK)
         engine->template_id = sx_template_detect(chat.data, chat.length);
+    if (status == SX_OK) status = read_exit_message(engine, metadata, name, error);
     if (status == SX_OK) status = sx_vocabulary_flags(engine, error);
     if (status == SX_OK) status = sx_vocabulary_markers(engine, error);
     if (status == SX_OK) status = sx_target_fingerprint(&engine->hparams, &load->target, &engine->fingerprint, error);

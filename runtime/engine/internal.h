@@ -34,6 +34,8 @@ struct sx_engine {
     uint8_t *token_flags;      // [vocabulary rounded up to 4] SX_TOKEN_*
     sx_exit_defaults exit;     // NAN and NULL where nothing was calibrated
     char exit_smoothing[24];   // what exit.smoothing points to
+    char exit_message[256]; // key specexit.exit.message of the target, where says_at_exit; else the template's counts
+    bool says_at_exit;
     // Device.
     sx_gpu *gpu;
     sx_ops ops;

@@ -452,6 +452,7 @@ sx_status sx_session_keep_thinking(sx_session *session, sx_error *error)
         return sx_fail(error, SX_ERROR_ARGUMENT, "keep thinking: the last reply has not left its thinking");
     session->keep_wanted = true;
     session->stop_wanted = false;
+    sx_stream_withdraw(&session->stream);
     if (session->phase == SX_PHASE_IDLE) session->phase = SX_PHASE_DRAINING;
     return SX_OK;
 }

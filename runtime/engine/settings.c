@@ -152,9 +152,10 @@ static sx_status fill_markers(const sx_engine *engine, const sx_policy *policy, 
     memcpy(out->close, engine->close.tokens, engine->close.count * sizeof(uint32_t));
     if (!engine->close.count) return SX_OK;
     const sx_template_info *facts = sx_template_facts(engine->template_id);
-    const char *message = policy->exit_message             ? policy->exit_message
-                          : engine->info.bundled || !facts ? ""
-                                                           : facts->exit_message;
+    const char *message = policy->exit_message   ? policy->exit_message
+                          : engine->says_at_exit ? engine->exit_message
+                          : facts                ? facts->exit_message
+                                                 : "";
     sx_token_list forced = {0};
     sx_status status = sx_engine_token_list(engine, message, &forced, error);
     if (status != SX_OK) return status;

@@ -263,6 +263,14 @@ sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_g
     return SX_OK;
 }
 
+void sx_stream_withdraw(sx_stream *stream)
+{
+    uint32_t kept = stream->queue_count;
+    while (kept && stream->queue[stream->queue_first + kept - 1].event.kind != SX_EVENT_EXIT)
+        kept--;
+    stream->queue_count = kept;
+}
+
 void sx_stream_resume_thinking(sx_stream *stream)
 {
     size_t ignored;

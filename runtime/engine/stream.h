@@ -38,6 +38,8 @@ sx_status sx_stream_begin(sx_stream *stream, const sx_engine *engine, const sx_g
 sx_status sx_stream_rebind(sx_stream *stream, const sx_engine *engine, sx_error *error);
 // The same reply from its first token: what a begin does beside the stop strings.
 void sx_stream_restart(sx_stream *stream, bool thinking_open);
+// Drops what was not told yet of the text behind the end of the thinking, and the reply's end.
+void sx_stream_withdraw(sx_stream *stream);
 // Goes back into the thinking, as keep-thinking does.
 void sx_stream_resume_thinking(sx_stream *stream);
 // The reply's token number `index`; `tokens` is the reply's first token, so that held ones can be looked at again.

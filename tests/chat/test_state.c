@@ -86,14 +86,17 @@ static void keep_thinking_withdraws_the_answer(void **unused)
     chat_state state;
     chat_state_init(&state, 1);
     uint32_t reply = chat_begin_reply(&state, chat_say(&state, -1, "?", 0), 0);
+    send_text(&state, SX_CHANNEL_THINKING, "So", 0, 1);
     send_signals(&state, 0, 0.4f, 0.5f, 30);
     send_exit(&state, SX_REASON_SIGNALS, 0);
-    send_text(&state, SX_CHANNEL_ANSWER, "wrong", 1, 2);
+    send_text(&state, SX_CHANNEL_THINKING, "That is enough.", 1, 2); // the forced sentence
+    send_text(&state, SX_CHANNEL_ANSWER, "wrong", 5, 2);
     send_done(&state);
     assert_true(chat_can_keep_thinking(&state));
     assert_true(chat_keep_thinking(&state, 4));
     const chat_message *message = &state.current->messages[reply];
     assert_int_equal(message->content.length, 0);
+    assert_string_equal(message->thinking.data, "So");
     assert_int_equal(state.saved_tokens, 0);
     assert_true(chat_is_thinking(message));
     assert_ptr_equal(state.streaming, state.current);

@@ -147,6 +147,30 @@ static void test_keep_thinking(void **state)
     assert_memory_equal(cut.tokens, whole.tokens, whole.count * sizeof(uint32_t));
 }
 
+// Steered while the answer is being written: nothing of the withdrawn answer comes any more.
+static void test_keep_thinking_at_once(void **state)
+{
+    sx_generate_desc desc = ask(SX_POLICY_NONE);
+    desc.policy.soft_budget = 20;
+    assert_int_equal(sx_session_begin(*state, &desc, NULL), SX_OK);
+    sx_event event = {0};
+    while (sx_session_running(*state) && event.kind != SX_EVENT_EXIT)
+        if (sx_session_poll(*state, &event, NULL) == SX_PENDING) sx_session_wait(*state, 10);
+    assert_int_equal(event.kind, SX_EVENT_EXIT);
+    const uint32_t exit_token = event.token_index;
+    assert_int_equal(sx_session_keep_thinking(*state, NULL), SX_OK);
+    do {
+        assert_true(sx_session_running(*state));
+        if (sx_session_poll(*state, &event, NULL) == SX_PENDING) sx_session_wait(*state, 10);
+        assert_int_not_equal(event.kind, SX_EVENT_DONE);
+    } while (event.kind != SX_EVENT_TEXT);
+    assert_int_equal(event.channel, SX_CHANNEL_THINKING);
+    assert_int_equal(event.first_token, exit_token + 1);
+    sx_session_stop(*state);
+    while (sx_session_running(*state))
+        if (sx_session_poll(*state, &event, NULL) == SX_PENDING) sx_session_wait(*state, 10);
+}
+
 static void test_keep_thinking_after_close(void **state)
 {
     static test_reply reply;
@@ -299,6 +323,7 @@ static void test_thresholds(void **state)
     assert_int_equal(sx_settings_fill(engine, &desc, 1, 100, &settings, NULL), SX_OK);
     assert_float_equal(settings.confidence_threshold, info.thresholds.confidence, 0);
     assert_float_equal(settings.remain_threshold, info.thresholds.remain, 0);
+    assert_int_equal(settings.exit_count, settings.close_count); // the file says that nothing is said before the marker
     desc.policy.confidence = 0.5f;
     assert_int_equal(sx_settings_fill(engine, &desc, 1, 100, &settings, NULL), SX_OK);
     assert_float_equal(settings.confidence_threshold, 0.5f, 0);
@@ -309,9 +334,19 @@ int main(void)
     engine = test_open_bundled(NULL);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_thresholds),  TEST(test_counters),    TEST(test_repeatable),    TEST(test_prefix_reuse),
-        TEST(test_answer_now),  TEST(test_budgets),     TEST(test_keep_thinking), TEST(test_keep_thinking_after_close),
-        TEST(test_stop),        TEST(test_stop_string), TEST(test_bad_requests),  TEST(test_logits_alone),
+        TEST(test_thresholds),
+        TEST(test_counters),
+        TEST(test_repeatable),
+        TEST(test_prefix_reuse),
+        TEST(test_answer_now),
+        TEST(test_budgets),
+        TEST(test_keep_thinking),
+        TEST(test_keep_thinking_at_once),
+        TEST(test_keep_thinking_after_close),
+        TEST(test_stop),
+        TEST(test_stop_string),
+        TEST(test_bad_requests),
+        TEST(test_logits_alone),
         TEST(test_device_loss),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,8 @@ def write_target(path, state, c, chat):
     w.add_rope_freq_base(c.theta)
     w.add_vocab_size(c.vocab)
     put_tokenizer(w, chat)
+    # It was trained to close its thinking without a word. (add_string drops what is empty.)
+    w.add_key_value("specexit.exit.message", "", gguf.GGUFValueType.STRING)
     put_tensors(w, state, target_tensors(c))
     finish(w, path)
 
