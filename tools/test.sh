@@ -1,22 +1,20 @@
 #!/bin/sh
 # Runs every test of the project: installs what is missing, builds the presets, checks style, runs CTest.
-# Usage: sh tools/test.sh [--fast] [--models] [--browser]
-#   --fast    only the release build, and only one Vulkan driver
-#   --browser also the page in headless Chromium, scripted and with the real engine: it needs a machine that is idle
+# Usage: sh tools/test.sh [--fast] [--models]
+#   --fast    only the release build, and only one Vulkan driver; no browser
 #   --models  also the tests on published models that are large to fetch (1.9 GB)
 # Needs neither a GPU, nor a display, nor standard input.
 set -eu
 cd "$(dirname "$0")/.."
 . tools/install.sh
 
-fast=false models=false browser=false
+fast=false models=false
 for argument in "$@"; do
     case $argument in
     --fast) fast=true ;;
     --models) models=true ;;
-    --browser) browser=true ;;
     *)
-        echo "test.sh: unknown option $argument; --fast, --models and --browser are known" >&2
+        echo "test.sh: unknown option $argument; --fast and --models are known" >&2
         exit 2
         ;;
     esac
@@ -103,11 +101,7 @@ verdict "release build" build release
 if $fast; then
     run_tests release -LE 'swiftshader|web|slow'
 else
-    if $browser; then
-        run_tests release
-    else
-        run_tests release -E '^web[.](page|engine|modules|cache)$'
-    fi
+    run_tests release
     verdict "sanitize build" build sanitize
     # Both sanitizers on everything that is ours; the second driver and the browser add nothing to that but time.
     run_tests sanitize -LE 'swiftshader|web|slow' -E '^cli[.]real|webgpu|wasm'

@@ -72,8 +72,10 @@ class Reply {
     #queue = [];
     #wake = null;
     #error = null;
+    #finished = false; // by the worker's last word
     #ended = false;
     #started;
+    #asked = 0; // calls under way that may let the reply go on
     metrics = null;
 
     constructor(session, signal, start) {
@@ -87,14 +89,17 @@ class Reply {
         this.#queue.push(...events);
         if (metrics) this.metrics = metrics;
         if (error) this.#error = error instanceof Error ? error : unpackError({ name: 'SpecexitError', ...error });
-        if (!running) this.#end();
-        this.#wake?.();
+        this.#finished = !running;
+        this.#settle();
     }
 
-    #end() {
-        if (this.#ended) return;
-        this.#ended = true;
-        this.#session.release(this);
+    // A reply that is done has not ended while the worker may still be told to go on with it.
+    #settle() {
+        if (this.#finished && !this.#asked && !this.#ended) {
+            this.#ended = true;
+            this.#session.release(this);
+        }
+        this.#wake?.();
     }
 
     get running() {
@@ -109,12 +114,16 @@ class Reply {
     // While the reply runs it goes on in this object; afterwards in the one that is returned.
     async keepThinking() {
         await this.#started;
-        if (this.running) {
+        if (!this.running) return this.#session.resume();
+        ++this.#asked;
+        try {
             await this.#session.call('keepThinking');
             this.receive({ events: [{ kind: 'withdrawn' }], running: true });
             return this;
+        } finally {
+            --this.#asked;
+            this.#settle();
         }
-        return this.#session.resume();
     }
 
     async stop() {

@@ -14,6 +14,9 @@ const EXECUTABLES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin
 const FLAGS = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan',
     '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
+// How long a condition may take to come true: only a test that fails waits for it. Machines are busy, GPUs are software.
+export const PATIENCE = 300000;
+
 export function launch({ gpu = true, ...options } = {}) {
     const executablePath = process.env.SX_CHROMIUM ?? EXECUTABLES.find(existsSync);
     return chromium.launch({ executablePath, args: gpu ? FLAGS : FLAGS.filter((flag) => !/webgpu|Vulkan/.test(flag)), ...options });
@@ -22,6 +25,7 @@ export function launch({ gpu = true, ...options } = {}) {
 // A page that notes what must not happen: errors, and requests to other places.
 export async function openPage(context, url) {
     const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE);
     page.problems = [];
     page.on('pageerror', (error) => page.problems.push(`error: ${error.message}`));
     page.on('console', (message) => {
@@ -34,5 +38,7 @@ export async function openPage(context, url) {
     return page;
 }
 
-export const ready = (page, timeout = 120000) => page.waitForFunction(() => document.documentElement.dataset.model === 'ready', null, { timeout });
-export const idle = (page, timeout = 120000) => page.waitForFunction(() => document.documentElement.dataset.busy === 'false', null, { timeout });
+export const ready = (page) => page.waitForFunction(() => document.documentElement.dataset.model === 'ready');
+export const idle = (page) => page.waitForFunction(() => document.documentElement.dataset.busy === 'false');
+// Fades and slides are over.
+export const still = (page) => page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished.catch(() => {}))));

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { serve } from '../../web/serve.mjs';
-import { launch, openPage, ready } from './browser.mjs';
+import { launch, openPage, PATIENCE, ready } from './browser.mjs';
 
 const SIZE = 3 * 2 ** 20;
 const bytes = Buffer.alloc(SIZE, 'specexit ');
@@ -64,7 +64,7 @@ const load = (options) => page.evaluate(async (given) => {
 
 const kept = () => page.evaluate(async () => (await import('/specexit.js')).cache.list());
 
-test('a download goes on where the connection broke, and is kept', { timeout: 60000 }, async () => {
+test('a download goes on where the connection broke, and is kept', { timeout: PATIENCE }, async () => {
     requests = [];
     cutAfter = 2 ** 20;
     assert.deepEqual(await load({ target: { url: address('model.gguf'), sha256: digest } }), { weightBytes: SIZE });
@@ -82,14 +82,14 @@ test('a download goes on where the connection broke, and is kept', { timeout: 60
     assert.deepEqual(requests, []);
 });
 
-test('a wrong hash is refused and not kept', { timeout: 60000 }, async () => {
+test('a wrong hash is refused and not kept', { timeout: PATIENCE }, async () => {
     const result = await load({ target: { url: address('wrong.gguf'), sha256: '0'.repeat(64) } });
     assert.equal(result.code, 'format');
     assert.match(result.message, /wrong\.gguf: what arrived is damaged/);
     assert.equal((await kept()).find(({ name }) => name === 'wrong.gguf')?.complete ?? false, false);
 });
 
-test('a file that changed on the server is not joined with its old part', { timeout: 60000 }, async () => {
+test('a file that changed on the server is not joined with its old part', { timeout: PATIENCE }, async () => {
     // An aborted load leaves a part behind.
     cutAfter = 2 ** 20;
     await page.evaluate(async (url) => {
@@ -107,7 +107,7 @@ test('a file that changed on the server is not joined with its old part', { time
     changed = false;
 });
 
-test('what is too large is said before anything is downloaded', { timeout: 60000 }, async () => {
+test('what is too large is said before anything is downloaded', { timeout: PATIENCE }, async () => {
     requests = [];
     const plan = await page.evaluate(async (url) => (await import('/specexit.js')).plan({ target: url }), address('huge.gguf'));
     assert.equal(plan.bytes, 2 ** 40);
@@ -117,11 +117,11 @@ test('what is too large is said before anything is downloaded', { timeout: 60000
     assert.ok(requests.every(([, range]) => range === 'bytes=0-0'));
 });
 
-test('a missing file is named', { timeout: 60000 }, async () => {
+test('a missing file is named', { timeout: PATIENCE }, async () => {
     assert.match((await load({ target: address('missing.txt') })).message, /missing\.txt: the server answered 404\. Check the address\./);
 });
 
-test('the dialog lists models and deletes them', { timeout: 60000 }, async () => {
+test('the dialog lists models and deletes them', { timeout: PATIENCE }, async () => {
     await page.click('#model');
     await page.waitForSelector('#kept-models button');
     for (;;) {

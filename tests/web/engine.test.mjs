@@ -3,16 +3,17 @@
 // Environment: SX_SITE (a site built by web/CMakeLists.txt), SX_CLI (the native program), SX_SWIFTSHADER_ICD.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { serve } from '../../web/serve.mjs';
-import { idle, launch, openPage } from './browser.mjs';
+import { idle, launch, openPage, PATIENCE } from './browser.mjs';
 
 const site = process.env.SX_SITE;
 const models = { target: join(site, 'models/demo.gguf'), draft: join(site, 'models/demo-draft.gguf') };
 const QUESTION = 'Tom has 7 apples. Tom finds 5 more. Then there are 3 times as many. Tom gives 4. How many now?';
-const SLOW = { timeout: 900000 };
+const SLOW = { timeout: 4 * PATIENCE };
 
 let server;
 let url;
@@ -23,7 +24,7 @@ let page;
 before(async () => {
     ({ server, url } = await serve(site));
     browser = await launch();
-    context = await browser.newContext({ viewport: { width: 1180, height: 820 } });
+    context = await browser.newContext({ viewport: { width: 1180, height: 820 }, reducedMotion: 'reduce' });
     page = await openPage(context, url);
     await loaded();
 }, SLOW);
@@ -35,7 +36,7 @@ after(async () => {
 
 // Ready, or the reason why not.
 async function loaded(on = page) {
-    await on.waitForFunction(() => ['ready', 'failed'].includes(document.documentElement.dataset.model), null, { timeout: 600000 });
+    await on.waitForFunction(() => ['ready', 'failed'].includes(document.documentElement.dataset.model));
     if ((await on.getAttribute('html', 'data-model')) === 'failed') assert.fail(await on.textContent('body'));
 }
 
@@ -78,8 +79,13 @@ function replyInPage(question, options) {
     }, [question, options]);
 }
 
+// One folder for all runs, so that pipelines are compiled once.
+let nativeCache;
+before(() => (nativeCache = mkdtempSync(join(tmpdir(), 'specexit-'))));
+after(() => rmSync(nativeCache, { recursive: true, force: true }));
+
 function replyOfProgram(question, parameters) {
-    const output = execFileSync(process.env.SX_CLI, ['run', '--json', '--no-cache', '-m', models.target, '-d', models.draft, ...parameters, question], {
+    const output = execFileSync(process.env.SX_CLI, ['run', '--json', '--cache', nativeCache, '-m', models.target, '-d', models.draft, ...parameters, question], {
         env: { ...process.env, VK_ICD_FILENAMES: process.env.SX_SWIFTSHADER_ICD, VK_DRIVER_FILES: process.env.SX_SWIFTSHADER_ICD, VK_LOADER_LAYERS_DISABLE: '~implicit~' },
         maxBuffer: 2 ** 26, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -115,8 +121,8 @@ test('the same tokens as the native program, greedy, with and without speculatio
 test('an early exit is seen in the page', SLOW, async () => {
     await configure({ policy: 'signals' });
     await ask(QUESTION);
-    await page.waitForSelector('.exit-mark[data-reason=signals]', SLOW);
-    await idle(page, 600000);
+    await page.waitForSelector('.exit-mark[data-reason=signals]');
+    await idle(page);
     assert.match(await page.textContent('.exit-mark'), /\d+ % confident/);
     assert.equal(await page.locator('.plot .exit-line[visibility=visible]').count(), 3);
     assert.match(await page.textContent('.answer'), /The answer is \d+/);
@@ -127,10 +133,9 @@ test('the race is run and won', SLOW, async () => {
     await configure({});
     await page.click('#view-race');
     await page.click('.race-form button');
-    await page.waitForSelector('.race-result:not(:empty)', SLOW);
+    await page.waitForSelector('.race-result:not(:empty)');
     assert.match(await page.textContent('.race-result'), /^SpecExit (answered|took)/);
     await page.waitForFunction(() => !document.querySelector('.race-form .primary').textContent.includes('Stop'));
-    await page.waitForTimeout(7000); // the replay
     await shoot('race');
     await page.click('#view-chat');
 });
@@ -138,16 +143,16 @@ test('the race is run and won', SLOW, async () => {
 test('answer now, then think longer', SLOW, async () => {
     await configure({ policy: 'none' });
     await ask(QUESTION);
-    await page.waitForFunction(() => document.querySelector('.thoughts')?.textContent.length > 10, null, SLOW);
+    await page.waitForFunction(() => document.querySelector('.thoughts')?.textContent.length > 10);
     await shoot('thinking');
     await page.click('text=Answer now');
-    await page.waitForSelector('.exit-mark[data-reason=answer-now]', SLOW);
-    await idle(page, 600000);
+    await page.waitForSelector('.exit-mark[data-reason=answer-now]');
+    await idle(page);
     assert.match(await page.textContent('.answer'), /The answer is \d+/);
     const length = (await page.textContent('.thoughts')).length;
     await page.click('text=Think longer');
-    await page.waitForSelector('.exit-mark[data-reason=natural]', SLOW);
-    await idle(page, 600000);
+    await page.waitForSelector('.exit-mark[data-reason=natural]');
+    await idle(page);
     assert.ok((await page.textContent('.thoughts')).length > length);
     assert.equal((await page.textContent('.answer')).match(/The answer is/g).length, 1);
 });
@@ -155,13 +160,13 @@ test('answer now, then think longer', SLOW, async () => {
 test('a lost device: the reply goes on with the same text', SLOW, async () => {
     await configure({ policy: 'none', maximumTokens: 90 });
     await ask(QUESTION);
-    await idle(page, 600000);
+    await idle(page);
     const whole = { thoughts: await page.textContent('.thoughts'), answer: await page.textContent('.answer') };
     await ask(QUESTION);
-    await page.waitForFunction(() => document.querySelector('.thoughts')?.textContent.length > 40, null, SLOW);
+    await page.waitForFunction(() => document.querySelector('.thoughts')?.textContent.length > 40);
     await page.evaluate(() => globalThis.specexit.model.loseDevice());
-    await page.waitForFunction(() => document.documentElement.dataset.device === 'restored', null, SLOW);
-    await idle(page, 600000);
+    await page.waitForFunction(() => document.documentElement.dataset.device === 'restored');
+    await idle(page);
     assert.deepEqual({ thoughts: await page.textContent('.thoughts'), answer: await page.textContent('.answer') }, whole);
 });
 
@@ -189,7 +194,7 @@ test('files: a damaged one is refused by name, a good one is loaded', SLOW, asyn
     const bytes = readFileSync(models.target);
     await page.click('#model');
     await page.setInputFiles('input[name=model-files]', { name: 'cut.gguf', mimeType: 'application/octet-stream', buffer: bytes.subarray(0, 100000) });
-    await page.waitForSelector('#notice:not([hidden])', SLOW);
+    await page.waitForSelector('#notice:not([hidden])');
     assert.match(await page.textContent('#notice'), /cut\.gguf/);
     await page.click('#model');
     await page.setInputFiles('input[name=model-files]', { name: 'whole.gguf', mimeType: 'application/octet-stream', buffer: bytes });
@@ -199,13 +204,13 @@ test('files: a damaged one is refused by name, a good one is loaded', SLOW, asyn
 });
 
 test('offline after the first visit', SLOW, async () => {
-    await page.waitForFunction(() => navigator.serviceWorker.controller, null, SLOW);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
     await context.setOffline(true);
     await page.reload();
     await loaded();
     await configure({ policy: 'none', softBudget: 10 });
     await ask('What is 2 plus 3, times 2?');
-    await idle(page, 600000);
+    await idle(page);
     assert.match(await page.textContent('.answer'), /The answer is \d+/);
     await context.setOffline(false);
 });

@@ -37,6 +37,42 @@ test('options become pairs with the engine’s names', () => {
         ['stop', 'x'], ['stop', 'y'], ['no_thinking', 'true']]);
 });
 
+// The worker finishes a reply just before it reads that its thinking shall go on.
+test('a reply whose end and whose keepThinking cross goes on in the same loop', async () => {
+    const say = (event) => ({ type: 'reply', session: 1, events: [event], running: event.kind !== 'done' });
+    const script = {
+        load: () => [{ modelName: 'm' }],
+        createSession: () => [1],
+        begin: () => [null, say({ kind: 'exit', reason: 'signals' })],
+        keepThinking: (count) => count === 1 ? [say({ kind: 'done', reason: 'end-of-turn' }), null, say({ kind: 'exit', reason: 'natural' }), say({ kind: 'done', reason: 'end-of-turn' })]
+            : [say({ kind: 'done', reason: 'end-of-turn' }), new Error('no')],
+    };
+    let count = 0;
+    globalThis.Worker = class {
+        terminate() {}
+        postMessage({ id, method }) {
+            if (method === 'keepThinking') ++count;
+            for (const [i, one] of script[method](count).entries()) {
+                const answer = one instanceof Error ? { id, error: { name: 'Error', message: one.message } } : one?.type ? one : { id, result: one };
+                setTimeout(() => this.onmessage({ data: answer }), i);
+            }
+        }
+    };
+    const { load } = await import('../../web/specexit.js');
+    for (const [expected, refused] of [[['exit', 'done', 'withdrawn', 'exit', 'done'], false], [['exit', 'done'], true]]) {
+        const reply = (await load({ target: 'bundled' })).complete('x');
+        const kinds = [];
+        let failure = null;
+        for await (const { kind } of reply) {
+            if (!kinds.push(kind) || kinds.length > 1) continue;
+            reply.keepThinking().catch((error) => (failure = error.message));
+        }
+        assert.deepEqual(kinds, expected);
+        assert.equal(failure, refused ? 'no' : null);
+    }
+    delete globalThis.Worker;
+});
+
 test('the wasm module runs a reply under Node, woken only by its GPU', async () => {
     // Older Emscripten's loader expects CommonJS's names under Node.
     Object.assign(globalThis, { __dirname: site, require: createRequire(import.meta.url) });

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { readFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { serve } from '../../web/serve.mjs';
-import { axePath, idle, launch, openPage, ready } from './browser.mjs';
+import { axePath, idle, launch, openPage, PATIENCE, ready, still } from './browser.mjs';
 
 const site = process.env.SX_SITE;
 let server;
@@ -24,8 +24,8 @@ after(async () => {
 
 // Each test has its own storage. `work` gets a page with the model ready; nothing may have gone wrong when it ends.
 function pageTest(name, work, { context: options = {}, expected = [] } = {}) {
-    test(name, { timeout: 120000 }, async () => {
-        const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, ...options });
+    test(name, { timeout: 2 * PATIENCE }, async () => {
+        const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, reducedMotion: 'reduce', ...options });
         try {
             const page = await openPage(context, url);
             await ready(page);
@@ -193,9 +193,12 @@ pageTest('the page works without a network after the first visit', async (page, 
 pageTest('the race runs three lanes and says who won', async (page) => {
     await page.click('#view-race');
     await page.click('.race-form button');
-    await page.waitForSelector('.race-result:not(:empty)', { timeout: 60000 });
+    await page.waitForSelector('.race-result:not(:empty)');
     assert.match(await page.textContent('.race-result'), /SpecExit answered \d\.\d times sooner than plain decoding, with \d+ % fewer tokens/);
-    await page.waitForTimeout(1500);
+    for (const lane of ['plain', 'speculative', 'specexit']) {
+        const width = async (part) => parseFloat(await page.locator(`[data-lane=${lane}] .${part}`).evaluate((bar) => bar.style.width));
+        assert.ok((await width('think')) > (await width('tell')), `${lane}: most of the time is thinking`);
+    }
     await shoot(page, 'race');
 });
 
@@ -281,7 +284,7 @@ for (const [name, options] of [
         await check('race');
         for (const id of ['settings', 'model']) {
             await page.click(`#${id}`);
-            await page.waitForTimeout(300);
+            await still(page);
             await check(id);
             await page.keyboard.press('Escape');
         }

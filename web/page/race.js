@@ -132,7 +132,7 @@ function makeLane({ key, title, note, options }) {
             if (event.stats) lane.tokens = event.stats.tokens;
             if (event.kind === 'exit') text.textContent = event.sentence;
             if (event.kind === 'text' && event.channel === 'answer') {
-                lane.answering = true;
+                lane.answering ||= event.text.trim() !== ''; // markers are shown as nothing
                 lane.answer += event.text;
             }
             if (!lane.answering) lane.thinkingSeconds = lane.seconds;
