@@ -84,6 +84,8 @@ export interface ModelInfo {
     /** When thinking is left unless GenerateOptions say otherwise: what the draft was calibrated with, else the defaults named there. */
     thresholds: { confidence: number; progress: number; remain: number; margin: number; entropy: number };
     version: string;
+    /** Compute pipelines that were made while loading. */
+    pipelines: number;
     gpu: DeviceInfo;
 }
 

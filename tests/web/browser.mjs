@@ -22,6 +22,12 @@ export function launch({ gpu = true, ...options } = {}) {
     return chromium.launch({ executablePath, args: gpu ? FLAGS : FLAGS.filter((flag) => !/webgpu|Vulkan/.test(flag)), ...options });
 }
 
+// A browser whose caches (files, shaders, offline copies) are kept in `folder` from one launch to the next.
+export function launchKept(folder, options = {}) {
+    const executablePath = process.env.SX_CHROMIUM ?? EXECUTABLES.find(existsSync);
+    return chromium.launchPersistentContext(folder, { executablePath, args: FLAGS, ...options });
+}
+
 // A page that notes what must not happen: errors, and requests to other places.
 export async function openPage(context, url) {
     const page = await context.newPage();

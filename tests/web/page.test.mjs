@@ -65,6 +65,19 @@ pageTest('an early exit is seen, marked and explained', async (page) => {
     await shoot(page, 'answered');
 });
 
+pageTest('a question asked while the model is being loaded is answered when it is there', async (page) => {
+    await page.addInitScript(() => addEventListener('DOMContentLoaded', () => {
+        document.getElementById('question').value = 'What is 2 plus 3?';
+        document.getElementById('composer').requestSubmit();
+        globalThis.seenWaiting = document.querySelector('.turn.user')?.textContent;
+    }));
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('.answer')?.textContent.includes('The answer is'));
+    await idle(page);
+    assert.match(await page.evaluate(() => globalThis.seenWaiting), /What is 2 plus 3\?/);
+    assert.equal(await page.locator('.turn.user').count(), 1);
+});
+
 pageTest('answer now ends the thinking', async (page) => {
     await page.evaluate(() => localStorage.setItem('specexit-settings', JSON.stringify({ policy: 'none' })));
     await page.reload();

@@ -21,6 +21,7 @@ let conversation = store.newConversation();
 let view = null; // ReplyView of the running or the last reply
 let reply = null; // running
 let lastReply = null; // the one whose thinking could go on
+let early = ''; // a question that was asked while the model was being loaded
 
 // ---- Loading -----------------------------------------------------------------------------------------------------
 
@@ -30,10 +31,13 @@ function showModel(state, text) {
     document.querySelector('.dot').dataset.state = state;
     $('model-name').textContent = text;
     document.documentElement.dataset.model = state;
-    $('send').disabled = state !== 'ready' && !reply;
+    $('send').disabled = state === 'failed' && !reply;
 }
 
+let stage = null;
+
 function showProgress(progress) {
+    if (progress.stage !== stage) performance.mark(`specexit:${(stage = progress.stage)}`); // seen in the browser's profiler
     const name = STAGES[progress.stage] ?? 'Loading';
     const file = progress.file ? ` ${progress.file}, ${formatBytes(progress.bytesLoaded)}` : '';
     showModel('loading', `${name} ${Math.round(progress.fraction * 100)} %`);
@@ -70,7 +74,16 @@ async function loadModel(what) {
     } finally {
         if (loading === controller) loading = null;
         drawWelcome();
+        if (!loading) answerEarly();
     }
+}
+
+// The question that waited for the model, or back into its box with it.
+function answerEarly() {
+    const text = early;
+    early = '';
+    if (model) ask(text);
+    else if (!$('question').value) $('question').value = text;
 }
 
 function showNoDevice(error) {
@@ -115,6 +128,10 @@ function hideNotice() {
 
 function drawWelcome() {
     if (conversation.messages.length || $('no-webgpu')) return;
+    if (early && loading) {
+        $('transcript').replaceChildren(questionTurn(early), h('div', { class: 'turn assistant loading' }, h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))));
+        return;
+    }
     $('transcript').replaceChildren(
         h('div', { class: 'welcome' },
             h('h2', {}, 'A model that knows when to stop thinking'),
@@ -129,15 +146,15 @@ function drawConversation() {
     lastReply = null;
     $('transcript').replaceChildren();
     for (const message of conversation.messages) {
-        if (message.role === 'user') addQuestion(message.content);
+        if (message.role === 'user') $('transcript').append(questionTurn(message.content));
         else $('transcript').append(makeView(message, null).element);
     }
     drawWelcome();
     scrollDown(true);
 }
 
-function addQuestion(text) {
-    $('transcript').append(h('div', { class: 'turn user' }, h('p', {}, h('span', { class: 'visually-hidden' }, 'You: '), text)));
+function questionTurn(text) {
+    return h('div', { class: 'turn user' }, h('p', {}, h('span', { class: 'visually-hidden' }, 'You: '), text));
 }
 
 function makeView(message, actions) {
@@ -163,7 +180,7 @@ async function ask(text) {
     }
     view?.allowKeepThinking(false);
     conversation.messages.push({ role: 'user', content: text.trim() });
-    addQuestion(text.trim());
+    $('transcript').append(questionTurn(text.trim()));
     const messages = promptMessages();
     const message = { role: 'assistant', content: '' };
     conversation.messages.push(message);
@@ -242,6 +259,7 @@ async function drawSidebar() {
 
 async function openConversation(one) {
     await stopReply();
+    early = '';
     conversation = one;
     showView('chat');
     setMenu(false);
@@ -311,10 +329,15 @@ function submitQuestion() {
         return;
     }
     const text = $('question').value;
-    if (!model || !text.trim()) return;
+    if (!text.trim() || !(model || loading)) return;
     $('question').value = '';
     growQuestion();
-    ask(text);
+    if (model) {
+        ask(text);
+    } else {
+        early = text;
+        drawWelcome();
+    }
 }
 
 function onKey(event) {

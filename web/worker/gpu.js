@@ -24,6 +24,7 @@ function countPromises(gpu, owner, name) {
         const promise = original.apply(this, parameters);
         ++gpu.pending;
         if (name === 'mapAsync') ++gpu.counters.maps;
+        if (name === 'createComputePipelineAsync') ++gpu.counters.pipelines;
         // Handlers that are attached to what is returned run after this one.
         return promise.finally(() => --gpu.pending);
     };
@@ -68,7 +69,7 @@ export async function openGpu() {
         isFallback: Boolean(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter),
         pending: 0,
         wake() {},
-        counters: { submits: 0, maps: 0 },
+        counters: { submits: 0, maps: 0, pipelines: 0 },
         lost: false,
     };
     watch(gpu);

@@ -90,6 +90,7 @@ export class Host {
         return {
             ...this.#wasm.info(),
             version: this.#wasm.version,
+            pipelines: this.#gpu.counters.pipelines,
             gpu: this.describeDevice(),
         };
     }
