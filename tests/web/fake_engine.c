@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { MAX_TOKENS = 4096, CYCLE_TOKENS = 3, PARAGRAPHS = 24, LOAD_STEPS = 8 };
+enum { GREEDY_BYTES = 666 }; // a model of this size finds no memory on the GPU
 
 // JavaScript (fake_library.js): the result of a cycle arrives after a while, and the worker's wake() is called then.
 extern void fake_submit(void);
@@ -67,7 +68,9 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
 
 sx_status sx_engine_poll(sx_engine *engine, sx_load_progress *progress, sx_error *error)
 {
-    (void)error;
+    if (engine->bytes == GREEDY_BYTES && engine->step)
+        return sx_fail(error, SX_ERROR_GPU_MEMORY,
+                       "the GPU ran out of memory while writing a buffer; use a smaller model");
     if (engine->step < LOAD_STEPS) ++engine->step;
     progress->stage = engine->step < LOAD_STEPS / 2 ? SX_LOAD_UPLOADING
                       : engine->step < LOAD_STEPS   ? SX_LOAD_COMPILING

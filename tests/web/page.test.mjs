@@ -166,6 +166,43 @@ pageTest('a bad file is refused with its name, and the bundled model comes back'
     await idle(page);
 });
 
+pageTest('a GPU without memory is said while the model is being loaded', async (page) => {
+    const file = Buffer.alloc(666);
+    file.write('GGUF');
+    await page.click('#model');
+    await page.setInputFiles('input[name=model-files]', { name: 'greedy.gguf', mimeType: 'application/octet-stream', buffer: file });
+    await page.waitForSelector('#notice:not([hidden])');
+    assert.match(await page.textContent('#notice'), /ran out of memory .* use a smaller model/);
+    assert.equal(await page.textContent('#model-name'), 'No model');
+    await shoot(page, 'error');
+    await page.click('text=Use the bundled model');
+    await ready(page);
+});
+
+test('without WebGPU the page says what to do, by browser', { timeout: 2 * PATIENCE }, async () => {
+    const agents = {
+        'Chrome and Chromium': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+        Firefox: 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+        Safari: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15',
+    };
+    for (const [name, userAgent] of Object.entries(agents)) {
+        const context = await browser.newContext({ userAgent, viewport: { width: 1180, height: 820 }, reducedMotion: 'reduce' });
+        // The scripted site has a GPU everywhere; this one worker says what the real one says without WebGPU.
+        await context.route('**/worker/gpu.js', (route) => route.fulfill({ contentType: 'text/javascript', headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' }, body:
+            `import { SpecexitError } from './error.js';
+             export async function openGpu() { throw new SpecexitError('no-device', 'This browser has no WebGPU.'); }
+             export const moduleFields = () => ({}), describeGpu = () => ({}), canAllocate = async () => false;` }));
+        const page = await openPage(context, url);
+        await page.waitForSelector('#no-webgpu');
+        assert.match(await page.textContent('#no-webgpu'), /This browser has no WebGPU/);
+        assert.equal(await page.locator('#no-webgpu h3').first().textContent(), name);
+        assert.equal(await page.isDisabled('#send'), true);
+        await shoot(page, `no-webgpu-${name.split(' ')[0].toLowerCase()}`);
+        assert.deepEqual(page.problems, []);
+        await context.close();
+    }
+});
+
 pageTest('a dropped file is loaded', async (page) => {
     await page.evaluate(() => {
         const transfer = new DataTransfer();

@@ -137,7 +137,7 @@ function drawWelcome() {
             h('h2', {}, 'A model that knows when to stop thinking'),
             h('p', {}, 'It reasons on your own GPU, in this page. While it thinks, three signals say how sure it is, how far it has come and how much is left; when they agree, it stops and answers.'),
             loading ? h('div', { class: 'loading' }, h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))) :
-                h('div', { class: 'examples' }, EXAMPLES.map((text) => h('button', { type: 'button', onclick: () => ask(text) }, text)))),
+                model && h('div', { class: 'examples' }, EXAMPLES.map((text) => h('button', { type: 'button', onclick: () => ask(text) }, text)))),
     );
 }
 
