@@ -226,6 +226,13 @@ typedef struct sx_drafting {
     uint32_t nodes;  // drafted nodes verified per cycle, at most 31; 0: chosen
 } sx_drafting;
 
+// What happens when the messages and room for the reply outgrow the context.
+typedef enum sx_when_full {
+    SX_FULL_REFUSE = 0, // SX_ERROR_CONTEXT
+    SX_FULL_SHIFT       // the oldest turns behind the system message are left out, whole, the last one never; the
+                        // reply is that to the messages that stay
+} sx_when_full;
+
 typedef struct sx_generate_desc {
     // The prompt: messages (rendered with the chat template), or raw text, or tokens. Exactly one of them.
     const sx_message *messages;
@@ -236,6 +243,7 @@ typedef struct sx_generate_desc {
     bool no_thinking;        // ask the template for an answer without thinking
     bool prefill_thinking;   // start the reply with the think marker and a built-in instruction, for models that do not
                              // think by themselves: for trying things
+    sx_when_full when_full;  // messages only
     uint32_t maximum_tokens; // of the reply; 0: as many as the context holds
     const char *const *stop; // stop strings [stop_count], at most 16; the text ends before the first that appears
     uint32_t stop_count;
@@ -283,6 +291,7 @@ typedef struct sx_signals {
 // Counted from sx_session_begin.
 typedef struct sx_stats {
     uint32_t prompt_tokens, reused_tokens; // reused: found in the session's KV
+    uint32_t dropped_messages;             // left out of the prompt by SX_FULL_SHIFT
     uint32_t tokens;                       // of the reply, markers and forced tokens included
     uint32_t thinking_tokens, answer_tokens;
     uint32_t forced_tokens;

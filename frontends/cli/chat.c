@@ -32,35 +32,23 @@ static void drop_last(cli_conversation *conversation)
     free((char *)last->reasoning);
 }
 
-// Takes the oldest turn out of a conversation that has outgrown the context; false when nothing can go.
-static bool drop_oldest(cli_conversation *conversation)
-{
-    uint32_t first = conversation->count && conversation->messages[0].role == SX_ROLE_SYSTEM ? 1 : 0, next = first + 1;
-    while (next < conversation->count && conversation->messages[next].role != SX_ROLE_USER)
-        next++;
-    if (next >= conversation->count) return false;
-    for (uint32_t i = first; i < next; i++) {
-        free((char *)conversation->messages[i].content);
-        free((char *)conversation->messages[i].reasoning);
-    }
-    memmove(conversation->messages + first, conversation->messages + next,
-            (conversation->count - next) * sizeof *conversation->messages);
-    conversation->count -= next - first;
-    return true;
-}
-
 static sx_status generate(cli_chat_state *chat, sx_error *error)
 {
     cli_view view = cli_live_view(&chat->live);
     sx_generate_desc desc = cli_options_describe(&chat->context->options);
-    for (bool dropped = false;; dropped = true) {
-        desc.messages = chat->conversation.messages;
-        desc.message_count = chat->conversation.count;
-        sx_status status = cli_reply_generate(chat->session, &desc, &view, &chat->reply, error);
-        if (status != SX_ERROR_CONTEXT || chat->context->options.when_full != CLI_FULL_SHIFT) return status;
-        if (!drop_oldest(&chat->conversation)) return status;
-        if (!dropped) say(chat, "(the context is full: the oldest turns are left out)");
+    desc.messages = chat->conversation.messages;
+    desc.message_count = chat->conversation.count;
+    const sx_status status = cli_reply_generate(chat->session, &desc, &view, &chat->reply, error);
+    const uint32_t dropped = chat->reply.stats.dropped_messages;
+    if (status == SX_OK && dropped > chat->dropped) {
+        cli_text line = {0};
+        cli_text_printf(&line, "(the context is full: the oldest %u messages are left out)", dropped);
+        cli_terminal_end_line(&chat->context->terminal, 0);
+        say(chat, line.data);
+        cli_text_free(&line);
     }
+    if (status == SX_OK) chat->dropped = dropped;
+    return status;
 }
 
 static void finish_turn(cli_chat_state *chat, sx_status status, const sx_error *error)

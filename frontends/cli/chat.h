@@ -14,8 +14,9 @@ typedef struct cli_chat_state {
     cli_editor *editor;
     cli_conversation conversation;
     cli_live live;
-    cli_reply reply; // to the last turn
-    bool answered;   // the conversation ends with `reply`
+    cli_reply reply;  // to the last turn
+    bool answered;    // the conversation ends with `reply`
+    uint32_t dropped; // messages left out of the last prompt
     bool done;
     int code;    // exit code
     char **kept; // [kept_count] values of options set by commands, which borrow them

@@ -284,6 +284,7 @@ void cli_options_free(cli_options *options)
 sx_generate_desc cli_options_describe(const cli_options *options)
 {
     sx_generate_desc desc = {.no_thinking = options->think == CLI_THINK_OFF,
+                             .when_full = (sx_when_full)options->when_full,
                              .prefill_thinking = options->think == CLI_THINK_PREFILL,
                              .maximum_tokens = options->maximum_tokens,
                              .stop = options->stop_count ? options->stops : NULL,

@@ -28,7 +28,6 @@ enum {
 };
 
 typedef enum cli_think { CLI_THINK_ON = 0, CLI_THINK_OFF, CLI_THINK_PREFILL } cli_think;
-typedef enum cli_full { CLI_FULL_REFUSE = 0, CLI_FULL_SHIFT } cli_full;
 typedef enum cli_show { CLI_SHOW_AUTO = 0, CLI_SHOW_YES, CLI_SHOW_NO } cli_show;
 
 enum { CLI_MAXIMUM_STOPS = 16, CLI_MAXIMUM_BIASES = 64 };
@@ -43,7 +42,7 @@ typedef struct cli_options {
     bool raw;
     uint32_t think; // cli_think
     uint32_t maximum_tokens;
-    uint32_t when_full; // cli_full
+    uint32_t when_full; // sx_when_full
 
     sx_sampling sampling; // the bias arrays below are put in by cli_options_describe
     uint32_t bias_tokens[CLI_MAXIMUM_BIASES];

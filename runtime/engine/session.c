@@ -236,6 +236,7 @@ static sx_status take_prompt(sx_session *session, const sx_generate_desc *desc, 
     memset(&session->stats, 0, sizeof session->stats);
     session->stats.prompt_tokens = prompt->count;
     session->stats.reused_tokens = shared;
+    session->stats.dropped_messages = session->dropped;
     session->thinking_open = prompt->thinking_open;
     session->resumed = false;
     session->hurried_at = 0;
@@ -254,7 +255,7 @@ sx_status sx_session_begin(sx_session *session, const sx_generate_desc *desc, sx
     if (session->phase != SX_PHASE_IDLE)
         return sx_fail(error, SX_ERROR_BUSY, "the session is still writing a reply; stop it first");
     sx_prompt_tokens prompt;
-    sx_status status = sx_prompt_make(session->engine, desc, &prompt, error);
+    sx_status status = sx_shift_prompt(session, desc, &prompt, error);
     if (status != SX_OK) return status;
     status = take_prompt(session, desc, &prompt, error);
     free(prompt.tokens);

@@ -29,6 +29,8 @@ struct sx_session {
     // Tokens: prompt and reply. The first `length` of them have keys and values; draft_length of those in the draft.
     uint32_t *tokens; // [context + 1]
     uint32_t token_count, prompt_count, length, draft_length;
+    uint32_t dropped; // messages left out of the last prompt, and what they said
+    uint64_t dropped_hash;
     // The reply.
     sx_phase phase;
     sx_drafting drafting; // resolved: no AUTO; of the last cycle that was submitted
@@ -67,6 +69,11 @@ sx_status sx_cycle_submit(sx_session *session, sx_error *error);
 bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note);
 // The reply's next token: kept, counted and told.
 void sx_cycle_emit(sx_session *session, uint32_t token);
+
+// ---- shift.c: conversations longer than the context ----------------------------------------------------------------
+
+// The prompt's tokens, with what `when_full` leaves out left out.
+sx_status sx_shift_prompt(sx_session *session, const sx_generate_desc *desc, sx_prompt_tokens *out, sx_error *error);
 
 // ---- resume.c: keep-thinking --------------------------------------------------------------------------------------
 

@@ -190,7 +190,9 @@ sx_status sx_session_begin(sx_session *session, const sx_generate_desc *desc, sx
                                              : "tokens 5";
     *session = (sx_session){.desc = *desc, .running = true, .waited = true};
     snprintf(session->prompt, sizeof session->prompt, "%s", text);
-    if (strstr(text, "huge") || desc->message_count > 7)
+    if (desc->message_count > 7 && desc->when_full == SX_FULL_SHIFT)
+        session->stats.dropped_messages = desc->message_count - 7;
+    if (strstr(text, "huge") || desc->message_count - session->stats.dropped_messages > 7)
         return sx_fail(error, SX_ERROR_CONTEXT, "the prompt has 9000 tokens, the context holds %d; use --context",
                        CONTEXT);
     snprintf(session->number, sizeof session->number, "0");

@@ -386,7 +386,7 @@ class Chat(Program):
         self.assertIn("the context holds", err)
         self.assertNotIn("answer is 5", out)
         out = self.chat(*turns, arguments=["--when-full", "shift"])
-        self.assertIn("oldest turns are left out", out)
+        self.assertIn("oldest 2 messages are left out", out)
         self.assertIn("answer is 5", out)
 
     def test_help(self):
