@@ -91,6 +91,8 @@ typedef struct sx_engine_desc {
     uint32_t single_signal; // SX_SIGNAL_HAS_*: what a draft's lone signal row says, which cannot be seen; 0: such a
                             // draft is refused
     bool no_draft;          // ignore the bundled draft
+    bool keep_states;       // fuse the target's hidden states also where neither draft nor signal head asks for them
+                            // (specexit_signals.h)
     const char *device;     // NULL: the best; a number of sx_list_devices or part of a name
     const char *cache_dir;  // folder for compiled pipelines and measurements; NULL: none
     uint32_t context;       // tokens of every session; 0: the model's own, at most 8,192 and what memory allows

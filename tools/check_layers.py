@@ -22,7 +22,8 @@ ALLOWED = {
     "model": {"base"},
     "gpu": {"base", KERNELS},
     "graph": {"base", "model", KERNELS, SHARED} | GPU_FRONT,
-    "engine": {"base", "model", "text", "graph", "specexit", SHARED} | GPU_FRONT,
+    "engine": {"base", "model", "text", "graph", "signals", "specexit", SHARED} | GPU_FRONT,
+    "signals": {"base", "model", "policy", "specexit", SHARED},
     "policy": {"base", SHARED},
     "specexit": {"runtime/base/file.h", "runtime/base/status.h", "runtime/text/message.h"},
     "web": {"specexit"},
@@ -42,10 +43,9 @@ FOREIGN = [
 def layer_of(path):
     """Name of the layer of a file, given by its path below the root; None when it belongs to none."""
     parts = path.split("/")
-    if path == "runtime/specexit.h":
+    if path in ("runtime/specexit.h", "runtime/specexit_signals.h"):
         return "specexit"
-    if parts[0] == "runtime" and len(parts) == 3 and parts[1] == "engine" and parts[2].split(".")[0] in ("policy",
-                                                                                                        "signals"):
+    if parts[0] == "runtime" and len(parts) == 3 and parts[1] == "engine" and parts[2].split(".")[0] == "policy":
         return "policy"
     if parts[0] == "runtime" and len(parts) > 3 and parts[1] == "gpu" and parts[2] in BACKENDS:
         return "gpu/" + parts[2]

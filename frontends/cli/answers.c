@@ -1,7 +1,9 @@
-#include "prompts.h"
+#include "answers.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +35,8 @@ static const char *read_number(const char *text, double *out)
 }
 
 // A sign belongs to the number only where it cannot be an operator: "12-5" holds 12 and 5.
-static bool last_number(const char *text, size_t length, double *out)
+// The place of the last number in the text is put in `start` and `stop` (may be NULL).
+static bool last_number(const char *text, size_t length, double *out, const char **start, const char **stop)
 {
     bool found = false;
     for (const char *at = text; at < text + length;) {
@@ -41,6 +44,7 @@ static bool last_number(const char *text, size_t length, double *out)
         const char *end = signed_here ? NULL : read_number(at, out);
         if (end) {
             found = true;
+            if (start) *start = at, *stop = end;
             at = end;
         } else {
             at++;
@@ -54,12 +58,20 @@ static bool equal_numbers(double a, double b)
     return fabs(a - b) <= 1e-6 * fmax(1, fmax(fabs(a), fabs(b)));
 }
 
-static bool boxed_number(const char *text, double *out)
+// What stands in the last \boxed{}, or NULL.
+static const char *last_box(const char *text)
 {
     const char *box = NULL;
     for (const char *at = strstr(text, "\\boxed{"); at; at = strstr(at + 1, "\\boxed{"))
         box = at + strlen("\\boxed{");
-    return box && last_number(box, strcspn(box, "}"), out);
+    return box;
+}
+
+static bool find_number(const char *text, double *out, const char **start, const char **stop)
+{
+    const char *box = last_box(text);
+    return (box && last_number(box, strcspn(box, "}"), out, start, stop)) ||
+           last_number(text, strlen(text), out, start, stop);
 }
 
 // Lower case, runs of white space as one blank, none at the ends.
@@ -97,10 +109,121 @@ bool cli_answer_matches(const char *text, const char *expected)
     const char *number = expected + strspn(expected, " \t\n$");
     const char *end = read_number(number, &wanted);
     if (end && end[strspn(end, " \t\n.")] == 0)
-        return (boxed_number(text, &given) || last_number(text, strlen(text), &given)) && equal_numbers(wanted, given);
+        return find_number(text, &given, NULL, NULL) && equal_numbers(wanted, given);
     char *words = plain_words(text), *phrase = plain_words(expected);
     bool found = has_phrase(words, phrase);
     free(words);
     free(phrase);
     return found;
+}
+
+// ---- By the checker's rule -----------------------------------------------------------------------------------------
+
+static bool is_number(const char *text, double *out)
+{
+    const char *end = read_number(text + strspn(text, " \t\n$"), out);
+    return end && end[strspn(end, " \t\n.")] == 0;
+}
+
+// The last capital letter that stands alone.
+static const char *find_letter(const char *text)
+{
+    const char *box = last_box(text), *found = NULL;
+    const size_t length = box ? strcspn(box, "}") : strlen(text);
+    const char *from = box ? box : text;
+    for (const char *at = from; at < from + length; at++) {
+        bool alone = (at == text || !is_word(at[-1])) && !is_word(at[1]) && at[1] != '\'';
+        if (isupper((unsigned char)*at) && alone) found = at;
+    }
+    return found;
+}
+
+// The last line that is not empty, in plain words without a period at its end; freed with free.
+static char *last_line(const char *text)
+{
+    char *line = cli_copy_string("");
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        cli_text copy = {0};
+        cli_text_append(&copy, text, length);
+        char *words = plain_words(copy.data);
+        cli_text_free(&copy);
+        size_t end = words ? strlen(words) : 0;
+        if (end && words[end - 1] == '.') words[end - 1] = 0;
+        if (end) {
+            free(line);
+            line = words;
+        } else {
+            free(words);
+        }
+        text += length + (text[length] == '\n');
+    }
+    return line;
+}
+
+static bool same_lines(const char *a, const char *b)
+{
+    char *first = last_line(a), *second = last_line(b);
+    bool same = strcmp(first, second) == 0;
+    free(first);
+    free(second);
+    return same;
+}
+
+static bool same_letters(const char *a, const char *b)
+{
+    const char *first = find_letter(a), *second = find_letter(b);
+    return first && second && *first == *second;
+}
+
+static bool ask_command(const char *command, const char *prompt, const char *text, const char *expected)
+{
+    setenv("SPECEXIT_PROMPT", prompt, 1);
+    setenv("SPECEXIT_EXPECTED", expected, 1);
+    FILE *pipe = popen(command, "w");
+    if (!pipe) return false;
+    fputs(text, pipe);
+    return pclose(pipe) == 0;
+}
+
+bool cli_check_answer(const cli_checker *checker, const char *prompt, const char *text, const char *expected)
+{
+    double number;
+    if (checker->command) return ask_command(checker->command, prompt, text, expected);
+    switch (checker->kind) {
+    case CLI_CHECK_NUMBER:
+        return is_number(expected, &number) && cli_answer_matches(text, expected);
+    case CLI_CHECK_CHOICE:
+        return same_letters(text, expected);
+    case CLI_CHECK_EXACT:
+        return same_lines(text, expected);
+    default:
+        return cli_answer_matches(text, expected);
+    }
+}
+
+bool cli_check_same(const cli_checker *checker, const char *a, const char *b)
+{
+    double first, second;
+    if (checker->kind == CLI_CHECK_CHOICE) return same_letters(a, b);
+    bool numbers = checker->kind != CLI_CHECK_EXACT && find_number(a, &first, NULL, NULL);
+    if (numbers && find_number(b, &second, NULL, NULL)) return equal_numbers(first, second);
+    return !numbers && same_lines(a, b);
+}
+
+bool cli_answer_value(const cli_checker *checker, const char *text, size_t *start, size_t *end)
+{
+    double number;
+    const char *from = NULL, *to = NULL;
+    if (checker->kind == CLI_CHECK_EXACT) return false;
+    if (checker->kind == CLI_CHECK_CHOICE) {
+        from = find_letter(text);
+        to = from ? from + 1 : NULL;
+    } else if (!find_number(text, &number, &from, &to)) {
+        from = NULL;
+    }
+    if (!from) return false;
+    *start = (size_t)(from - text);
+    *end = (size_t)(to - text);
+    return true;
 }

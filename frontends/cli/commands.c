@@ -91,6 +91,13 @@ static const command commands[] = {
      "anything in it is missing or misshapen.",
      "  specexit convert Qwen3-4B_eagle3 -o draft.gguf --type q8_0\n"
      "  specexit convert draft.gguf -o signals.gguf --signals-only\n"},
+    {"trace", cli_trace, MODEL | CLI_GROUP_PROMPT | CLI_GROUP_GENERATE | CLI_GROUP_TRACE | CLI_GROUP_OUTPUT, 0, "",
+     "record what the model would answer at every step of its thinking",
+     "Runs the full reasoning of every prompt and, at the ends of its steps, forces an answer. The file holds the\n"
+     "model's hidden states with these labels: what `train-signals` and `calibrate` learn from. Ctrl-c or a\n"
+     "crash loses at most the prompt at hand: the same command goes on where it was.",
+     "  specexit trace --prompts problems.jsonl -o problems.trace\n"
+     "  specexit trace -m model.gguf --prompts problems.jsonl -o problems.trace --boundaries 24 --steps-only\n"},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

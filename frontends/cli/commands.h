@@ -16,6 +16,7 @@ int cli_detokenize(cli_context *context);
 int cli_template(cli_context *context);
 int cli_draft(cli_context *context);
 int cli_convert(cli_context *context);
+int cli_trace(cli_context *context);
 
 // The program: arguments as main gets them. Apart from main so that tests can link it with a scripted engine.
 int cli_main(int count, char **arguments);

@@ -1,4 +1,5 @@
 // specexit compare: the same prompts in several modes, side by side.
+#include "answers.h"
 #include "commands.h"
 #include "interrupt.h"
 #include "modes.h"
@@ -167,7 +168,14 @@ static void print(comparison *run, cli_text *text)
     cli_text_free(text);
 }
 
-static void add_answer(cli_text *out, const char *mode, const cli_reply *reply, const cli_problem *problem)
+static bool is_right(const comparison *run, const cli_problem *problem, const char *answer)
+{
+    const cli_checker checker = cli_options_checker(&run->context->options);
+    return cli_check_answer(&checker, problem->prompt, answer, problem->answer);
+}
+
+static void add_answer(const comparison *run, cli_text *out, const char *mode, const cli_reply *reply,
+                       const cli_problem *problem)
 {
     const char *answer = cli_text_string(&reply->answer);
     answer += strspn(answer, " \n");
@@ -176,7 +184,7 @@ static void add_answer(cli_text *out, const char *mode, const cli_reply *reply, 
     bool cut = fits < strlen(answer);
     cli_text_printf(out, "  %-12s %4u thinking tokens, %6.2f s   %.*s%s", mode, reply->stats.thinking_tokens,
                     reply->seconds, (int)(fits < line ? fits : line), answer, cut ? " …" : "");
-    if (problem->answer) cli_text_add(out, cli_answer_matches(answer, problem->answer) ? "  ✓" : "  ✗");
+    if (problem->answer) cli_text_add(out, is_right(run, problem, answer) ? "  ✓" : "  ✗");
     cli_text_add(out, "\n");
 }
 
@@ -189,7 +197,7 @@ static void show_problem(comparison *run, uint32_t index)
     cli_text_printf(&out, "%s\n", problem->prompt);
     for (uint32_t i = 0; i < run->mode_count; i++) {
         const cli_reply *reply = &run->replies[i];
-        add_answer(&out, run->modes[i].name, reply, problem);
+        add_answer(run, &out, run->modes[i].name, reply, problem);
         if (run->modes[i].natural && reply->point_count) natural = reply;
         if (!run->modes[i].natural && !early) early = reply;
     }
@@ -260,7 +268,7 @@ static int compare_problem(comparison *run, uint32_t index)
         if (ask(run, i, problem->prompt, index, 0, reply, &error) != SX_OK)
             return cli_fail(run->context, "problem %u, mode %s: %s", index + 1, run->modes[i].name, error.message);
         if (reply->interrupted) return cli_exit_interrupted();
-        right[i] = known && cli_answer_matches(cli_text_string(&reply->answer), problem->answer);
+        right[i] = known && is_right(run, problem, cli_text_string(&reply->answer));
     }
     // Only now, so that a problem counts in all modes or in none.
     for (uint32_t i = 0; i < run->mode_count; i++) {

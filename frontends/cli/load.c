@@ -158,6 +158,7 @@ int cli_load_engine(cli_context *context, sx_engine **engine)
                            .draft_path = options->draft,
                            .signals_path = options->signal_head,
                            .no_draft = options->no_draft,
+                           .keep_states = context->keep_states,
                            .device = options->device,
                            .cache_dir = cache,
                            .context = options->context,

@@ -10,6 +10,7 @@ typedef struct cli_context {
     cli_options options;
     cli_terminal terminal;
     const char *command; // "run", ...
+    bool keep_states;    // load the model so that its hidden states can be read
     int operand_count;
     char **operands;
 } cli_context;

@@ -10,7 +10,7 @@ static const struct {
     const char *headline;
 } headlines[] = {
     {CLI_GROUP_PROMPT | CLI_GROUP_MESSAGES | CLI_GROUP_TOKENS | CLI_GROUP_SPECIAL | CLI_GROUP_CHAT, "Prompt"},
-    {CLI_GROUP_COMPARE, "Comparison"},
+    {CLI_GROUP_COMPARE | CLI_GROUP_TRACE | CLI_GROUP_EVAL | CLI_GROUP_TRAIN | CLI_GROUP_CALIBRATE, "Problems"},
     {CLI_GROUP_MODEL, "Model"},
     {CLI_GROUP_ENGINE, "Device and memory"},
     {CLI_GROUP_POLICY, "When to stop thinking"},

@@ -10,6 +10,7 @@ static const char *const kv_names[] = {"f16", "q8_0", NULL};
 static const char *const think_names[] = {"on", "off", "prefill", NULL};
 static const char *const full_names[] = {"refuse", "shift", NULL};
 static const char *const show_names[] = {"auto", "show", "hide", NULL};
+static const char *const check_names[] = {"auto", "number", "choice", "exact", NULL};
 static const char *const color_names[] = {"auto", "always", "never", NULL};
 
 #define AT(field) offsetof(cli_options, field)
@@ -42,7 +43,8 @@ enum {
     POLICY = CLI_GROUP_POLICY,
     DRAFTING = CLI_GROUP_DRAFTING,
     DISPLAY = CLI_GROUP_DISPLAY,
-    GENERAL = CLI_GROUP_GENERAL
+    GENERAL = CLI_GROUP_GENERAL,
+    PROBLEMS = CLI_GROUP_COMPARE | CLI_GROUP_TRACE | CLI_GROUP_EVAL
 };
 
 // A threshold of 0 would mean "default" to the engine, so the smallest value is a little above.
@@ -135,9 +137,21 @@ const cli_option cli_option_table[] = {
     COUNT("branch", 0, DRAFTING, drafting.branch, 1, 10, "children of a node in a tree (default: chosen)"),
     COUNT("nodes", 0, DRAFTING, drafting.nodes, 1, 31, "drafted tokens verified in a cycle (default: chosen)"),
 
-    TEXT("prompts", 0, CLI_GROUP_COMPARE, prompts, "FILE",
+    TEXT("prompts", 0, PROBLEMS, prompts, "FILE",
          "JSON lines {\"prompt\": ..., \"answer\": ...}; the answer may be left out"),
-    COUNT("limit", 0, CLI_GROUP_COMPARE, limit, 1, MANY, "take only the first N prompts"),
+    COUNT("limit", 0, PROBLEMS, limit, 1, MANY, "take only the first N prompts"),
+    CHOICE("check", 0, PROBLEMS, check, "HOW", check_names,
+           "when an answer is right: auto (default: numbers as numbers, others as a phrase), number, choice (one "
+           "capital letter), exact (the last line)"),
+    TEXT("check-command", 0, PROBLEMS, check_command, "COMMAND",
+         "run this instead: the answer on standard input, SPECEXIT_PROMPT and SPECEXIT_EXPECTED in the environment; "
+         "exit code 0 means right"),
+    COUNT("boundaries", 0, CLI_GROUP_TRACE, boundaries, 1, MANY,
+          "force answers at N step boundaries of a prompt at most, evenly spread (default: at all)"),
+    FLAG("steps-only", 0, CLI_GROUP_TRACE, steps_only,
+         "keep the states of step boundaries alone: a far smaller file, on which no smoothing can be calibrated"),
+    COUNT("answer-tokens", 0, CLI_GROUP_TRACE, answer_tokens, 1, 4096,
+          "length of a forced answer at most (default: twice the full reasoning's answer and 16)"),
     TEXT("modes", 0, CLI_GROUP_COMPARE, modes, "LIST",
          "what to compare (default: plain,speculative,specexit); see above"),
     TEXT("records", 0, CLI_GROUP_COMPARE, records, "FILE", "write one JSON line for each prompt and mode"),

@@ -301,3 +301,8 @@ sx_generate_desc cli_options_describe(const cli_options *options)
     desc.drafting.kind = (sx_draft_kind)options->draft_kind;
     return desc;
 }
+
+cli_checker cli_options_checker(const cli_options *options)
+{
+    return (cli_checker){.kind = (cli_check_kind)options->check, .command = options->check_command};
+}

@@ -3,6 +3,7 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include "answers.h"
 #include "specexit.h"
 #include "text.h"
 
@@ -24,6 +25,10 @@ enum {
     CLI_GROUP_GENERAL = 1 << 13, // --help, --color: every command
     CLI_GROUP_CHAT = 1 << 14,
     CLI_GROUP_CONVERT = 1 << 15, // --type, ...
+    CLI_GROUP_TRACE = 1 << 16,   // --boundaries, ...
+    CLI_GROUP_TRAIN = 1 << 17,
+    CLI_GROUP_CALIBRATE = 1 << 18, // --lose, ...
+    CLI_GROUP_EVAL = 1 << 19,      // --shard, ...
     CLI_GROUP_GENERATE = CLI_GROUP_SAMPLING | CLI_GROUP_POLICY | CLI_GROUP_DRAFTING
 };
 
@@ -58,6 +63,11 @@ typedef struct cli_options {
 
     const char *prompts, *modes, *records;
     uint32_t limit;
+    uint32_t check; // cli_check_kind
+    const char *check_command;
+
+    uint32_t boundaries, answer_tokens; // trace; 0: all, the default
+    bool steps_only;
 
     uint32_t *tokens; // owned: freed by cli_options_free
     uint32_t token_count;
@@ -79,6 +89,7 @@ void cli_options_free(cli_options *options);
 
 // What specexit.h wants to know of the reply. Borrows from `options`; the prompt is not filled in.
 sx_generate_desc cli_options_describe(const cli_options *options);
+cli_checker cli_options_checker(const cli_options *options);
 
 // The options of `groups` as help text, one headline a group.
 void cli_options_help(cli_text *out, unsigned groups);

@@ -141,7 +141,10 @@ static bool read_line(cli_problems *problems, const char *line, size_t length, c
     const char *prompt = cli_json_member_string(value, "prompt");
     const cli_json_value *answer = cli_json_member(value, "answer");
     bool good = prompt && (!answer || answer->string || answer->type == CLI_JSON_NULL);
-    if (good) {
+    if (good && answer && answer->string && !answer->string[strspn(answer->string, " \t\n")]) {
+        cli_text_printf(message, "%s: the \"answer\" is empty; leave it out where it is not known", where);
+        good = false;
+    } else if (good) {
         cli_problems_add(problems, prompt, answer ? answer->string : NULL);
     } else {
         cli_text_printf(message, "%s: needs %s", where,

@@ -41,9 +41,4 @@ bool cli_problems_read(cli_problems *problems, const char *path, uint32_t limit,
 void cli_problems_bundled(cli_problems *problems, uint32_t limit);
 void cli_problems_free(cli_problems *problems);
 
-// Whether `text` (an answer as the model wrote it) gives `expected`. A number matches when the last number in the text
-// (thousands separators, currency signs and a closing period allowed) is equal to it; in a \boxed{} that has a number,
-// that one counts. Other answers match as a whole word or phrase, without regard to ASCII case and white space.
-bool cli_answer_matches(const char *text, const char *expected);
-
 #endif

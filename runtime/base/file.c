@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 struct sx_file {
@@ -226,4 +227,18 @@ sx_status sx_make_folders(const char *path, sx_error *error)
     free(copy);
     if (!good) return sx_fail(error, SX_ERROR_FILE, "%s: cannot create the folder: %s", path, strerror(reason));
     return SX_OK;
+}
+
+uint64_t sx_disk_free(const char *path)
+{
+    struct statvfs info;
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash ? (size_t)(slash - path) + (slash == path) : 1;
+    char *folder = malloc(length + 1);
+    if (!folder) return 0;
+    memcpy(folder, slash ? path : ".", length);
+    folder[length] = 0;
+    const bool known = statvfs(folder, &info) == 0;
+    free(folder);
+    return known ? (uint64_t)info.f_bavail * info.f_frsize : 0;
 }

@@ -42,6 +42,8 @@ sx_status sx_file_writer_write(sx_file_writer *writer, const void *data, size_t 
 sx_status sx_file_writer_commit(sx_file_writer *writer, sx_error *error); // on failure nothing is left behind
 void sx_file_writer_abort(sx_file_writer *writer);
 
+// Bytes that can still be written in the folder of `path`; 0 where that is not known.
+uint64_t sx_disk_free(const char *path);
 // Creates a folder and its parents (mode 0700); fine if it exists.
 sx_status sx_make_folders(const char *path, sx_error *error);
 

@@ -3,8 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-// The fixed row counts tapes come in.
-static uint32_t fixed_rows(uint32_t rows)
+uint32_t sx_fixed_rows(uint32_t rows)
 {
     uint32_t fixed = 1;
     while (fixed < rows)
@@ -30,7 +29,7 @@ static sx_drafting fill_in(const sx_engine *engine, sx_drafting drafting)
 static void take_shape(sx_session *session, const sx_drafting *shape)
 {
     session->drafting = *shape;
-    session->rows = fixed_rows(1 + shape->nodes);
+    session->rows = sx_fixed_rows(1 + shape->nodes);
     // The trial of the entropy policy takes a row of its own.
     if (session->settings.policy == SX_POLICY_KIND_ENTROPY && session->rows < 2) session->rows = 2;
 }

@@ -137,6 +137,7 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
         status = sx_signal_head_bind(load->signals, &engine->hparams, name, error);
         take_exit_defaults(engine, &load->signals->exit);
     }
+    if (status == SX_OK) status = sx_target_family(&engine->hparams, &load->target, &engine->family, error);
     return status;
 }
 
@@ -241,6 +242,7 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     engine->log = desc->log;
     engine->log_user = desc->log_user;
     engine->quantize_draft = desc->quantize_draft;
+    engine->keep_states = desc->keep_states;
     engine->load->begin_time = sx_clock_seconds();
     sx_status status = open_sources(engine, desc, error);
     if (status == SX_OK) status = read_model(engine, desc, error);
@@ -383,6 +385,14 @@ void sx_engine_destroy(sx_engine *engine)
     free(engine->draft.layers);
     free(engine->token_flags);
     free(engine);
+}
+
+void sx_engine_get_identity(const sx_engine *engine, sx_model_identity *out)
+{
+    *out =
+        (sx_model_identity){.exact = engine->fingerprint, .family = engine->family, .state_count = engine->aux.count};
+    memcpy(out->state_layers, engine->aux.layers, sizeof out->state_layers);
+    out->state_width = engine->aux.count * engine->hparams.hidden;
 }
 
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)

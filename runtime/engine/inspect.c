@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static sx_status run_tape(sx_session *session, const sx_tape_key *key, sx_error *error)
+sx_status sx_session_run_tape(sx_session *session, const sx_tape_key *key, sx_error *error)
 {
     sx_gpu *gpu = session->engine->gpu;
     sx_status status;
@@ -49,7 +49,7 @@ static sx_status run_rows(sx_session *session, sx_tape_kind kind, uint32_t count
         const sx_tape_key key = {
             .kind = kind, .splits = sx_tape_splits(first + rows, session->buffers.slots), .rows = SX_MAX_ROWS};
         status = sx_session_write_rows(session, first, rows, error);
-        if (status == SX_OK) status = run_tape(session, &key, error);
+        if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
         if (status == SX_OK)
             status = sx_gpu_read(session->engine->gpu, buffer, 0, out + (size_t)first * width,
                                  (uint64_t)rows * width * sizeof(float), error);
@@ -124,7 +124,7 @@ static sx_status inspect_tree(sx_session *session, uint32_t count, const sx_draf
                                  .splits = sx_tape_splits(first + rows, session->buffers.slots),
                                  .draft = SX_DRAFT_CHAIN};
         status = sx_session_write_rows(session, first, rows, error);
-        if (status == SX_OK) status = run_tape(session, &key, error);
+        if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
     }
     const SxSettings settings = {.vocabulary = session->engine->hparams.vocabulary,
                                  .end_position = session->context,
@@ -140,7 +140,7 @@ static sx_status inspect_tree(sx_session *session, uint32_t count, const sx_draf
                              .draft = session->drafting.kind,
                              .depth = session->drafting.depth,
                              .branch = session->drafting.branch};
-    if (status == SX_OK) status = run_tape(session, &key, error);
+    if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
     SxTree *tree = malloc(sizeof *tree);
     if (!tree) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the drafted tree");
     if (status == SX_OK) status = sx_gpu_read(gpu, session->buffers.draft.tree, 0, tree, sizeof *tree, error);

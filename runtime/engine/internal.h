@@ -13,6 +13,7 @@
 #include "model/model_files.h"
 #include "model/target_weights.h"
 #include "specexit.h"
+#include "specexit_signals.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -47,10 +48,12 @@ struct sx_engine {
     uint32_t signal_mask;                    // SX_SIGNAL_*: rows of signal_rows that exist
     sx_gpu_binding signal_rows;              // float32 [SX_SIGNALS, aux_count * H]
     sx_pace pace;                            // what AUTO drafting has measured, for all sessions
+    uint64_t family;                         // the target's, whatever its quantisation
     uint64_t fingerprint, draft_fingerprint; // whose keys and values a saved session has; 0 without a draft
     // Defaults for sessions.
     uint32_t context;
     bool quantize_draft;
+    bool keep_states;
     void (*log)(void *user, const char *line);
     void *log_user;
     sx_load *load; // NULL once ready

@@ -176,6 +176,8 @@ static sx_status plan_aux(sx_engine *engine, sx_error *error)
 {
     const sx_draft *draft = engine->load->draft;
     const sx_signal_head *head = engine->load->signals;
+    if (!draft && !head && engine->keep_states)
+        engine->aux.count = sx_default_aux_layers(engine->hparams.layers, engine->aux.layers);
     if (!draft && !head) return SX_OK;
     engine->aux.count = draft ? draft->aux_count : head->aux_count;
     memcpy(engine->aux.layers, draft ? draft->aux_layers : head->aux_layers, sizeof engine->aux.layers);

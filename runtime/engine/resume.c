@@ -57,7 +57,8 @@ sx_status sx_resume_restore(sx_session *session, sx_error *error)
                                     sizeof session->settings, error);
     if (status == SX_OK) status = sx_session_write_rows(session, exit->length - 1, 1, error);
     if (status != SX_OK) return status;
-    const sx_tape_key key = {.kind = SX_TAPE_RESAMPLE, .splits = sx_tape_splits(exit->length, session->buffers.slots)};
+    const sx_tape_key key = {
+        .kind = SX_TAPE_RESAMPLE, .splits = sx_tape_splits(exit->length, session->buffers.slots), .rows = 1};
     const sx_gpu_readback readback = {.buffer = session->buffers.samples, .size = sizeof(SxSample)};
     status = sx_session_submit(session, &key, &readback, error);
     if (status == SX_OK) session->phase = SX_PHASE_RESAMPLING;

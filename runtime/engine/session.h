@@ -81,6 +81,9 @@ sx_status sx_shift_prompt(sx_session *session, const sx_generate_desc *desc, sx_
 sx_status sx_resume_restore(sx_session *session, sx_error *error);
 sx_status sx_resume_take_sample(sx_session *session, const SxSample *sample, sx_error *error);
 
+// The fixed row counts tapes come in: the smallest that holds `rows`.
+uint32_t sx_fixed_rows(uint32_t rows);
+
 // ---- session.c ----------------------------------------------------------------------------------------------------
 
 // Records the tapes a first reply needs, which creates their pipelines. SX_PENDING: call again.
@@ -90,6 +93,8 @@ void sx_session_start_state(sx_session *session);
 sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error);
 sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
                             sx_error *error);
+// Submits a tape and waits for it (inspect.c). No cycle may be in flight.
+sx_status sx_session_run_tape(sx_session *session, const sx_tape_key *key, sx_error *error);
 // The phase after the snapshot is known: reads positions [first, end) again and then starts from session->start.
 void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end);
 // The first position to read again where `length` positions stay and the token behind them may be another one: the

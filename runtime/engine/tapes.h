@@ -37,7 +37,7 @@ typedef enum sx_tape_kind {
     SX_TAPE_PREFILL = 0, // SX_MAX_ROWS prompt rows through target and draft
     SX_TAPE_CYCLE,       // draft, verify, accept, move, extend
     SX_TAPE_LOGITS,      // prefill rows (as many as the key says), their logits
-    SX_TAPE_RESAMPLE,    // one prefill row, its logits and a sample
+    SX_TAPE_RESAMPLE,    // the same and a sample for each
     SX_TAPE_SIGNALS,     // prefill rows, their signals
     SX_TAPE_TREE         // the draft's tree alone
 } sx_tape_kind;
@@ -46,7 +46,7 @@ typedef struct sx_tape_key {
     sx_tape_kind kind;
     uint32_t splits;
     sx_draft_kind draft; // never AUTO; prefills: whether the draft reads along
-    uint32_t rows;       // cycles: rows of the verify pass; logits: of the tape
+    uint32_t rows;       // cycles: rows of the verify pass; logits and resample: of the tape
     uint32_t depth, branch;
 } sx_tape_key;
 

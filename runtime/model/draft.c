@@ -134,6 +134,15 @@ sx_status sx_draft_from_sources(const sx_source *const *sources, size_t count, c
     return finish(draft, sx_draft_read_checkpoint(draft, &files, options, error), out);
 }
 
+uint32_t sx_default_aux_layers(uint32_t layers, uint32_t aux_layers[SX_MAX_AUX])
+{
+    const bool small = layers < 8; // where 2 and L-3 would meet
+    aux_layers[0] = small ? layers > 1 : 2;
+    aux_layers[1] = layers / 2;
+    aux_layers[2] = small ? layers - 1 : layers - 3;
+    return 3;
+}
+
 // The inputs of layers 2, L/2 and L-3 where a file names none.
 static sx_status settle_aux_layers(const char *name, bool *aux_default, uint32_t aux_count, uint32_t *aux_layers,
                                    const sx_hparams *target, const char *target_name, sx_error *error)

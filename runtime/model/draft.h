@@ -104,6 +104,10 @@ void sx_draft_close(sx_draft *draft); // NULL is allowed
 // with SX_ERROR_MISMATCH naming both files' numbers.
 sx_status sx_draft_bind(sx_draft *draft, const sx_hparams *target, const char *target_name, sx_error *error);
 
+// The layers to fuse where nothing asks for any, for a target of `layers` layers: the inputs of 2, L/2 and L-3, as
+// EAGLE-3 has them; of small targets 1, L/2 and L-1. Returns how many.
+uint32_t sx_default_aux_layers(uint32_t layers, uint32_t aux_layers[SX_MAX_AUX]);
+
 // A stand-alone signal head: GGUF with general.architecture "specexit-signals" and the tensor signals.weight
 // [1 or 3, A*Ht], over the same auxiliary states.
 typedef struct sx_signal_head {

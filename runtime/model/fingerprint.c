@@ -5,6 +5,7 @@ enum { SAMPLE = 256 }; // bytes from the beginning, the middle and the end of a 
 
 typedef struct fingerprint {
     uint64_t hash;
+    bool family;      // without what a quantisation changes
     sx_status status; // of the first failure
     sx_error *error;
 } fingerprint;
@@ -14,9 +15,29 @@ static void add_bytes(fingerprint *f, const void *data, size_t size)
     f->hash = sx_hash(f->hash, data, size);
 }
 
+// Dimensions, and of a vector in float32 every value.
+static void add_family(fingerprint *f, const sx_tensor_ref *tensor)
+{
+    if (!sx_tensor_exists(tensor) || f->status != SX_OK) return;
+    const uint32_t shape[] = {tensor->slices, tensor->rows, tensor->columns};
+    add_bytes(f, shape, sizeof shape);
+    if (tensor->rows > 1 || tensor->format != SX_FORMAT_F32) return;
+    float values[SAMPLE];
+    for (uint64_t at = 0; at < tensor->size && f->status == SX_OK;) {
+        const size_t size = tensor->size - at < sizeof values ? (size_t)(tensor->size - at) : sizeof values;
+        f->status = sx_source_read(tensor->source, tensor->offset + at, values, size, f->error);
+        add_bytes(f, values, size);
+        at += size;
+    }
+}
+
 static void add_tensor(fingerprint *f, const sx_tensor_ref *tensor)
 {
     if (!sx_tensor_exists(tensor) || f->status != SX_OK) return;
+    if (f->family) {
+        add_family(f, tensor);
+        return;
+    }
     const uint32_t shape[] = {(uint32_t)tensor->format, tensor->slices, tensor->rows, tensor->columns};
     add_bytes(f, shape, sizeof shape);
     uint8_t sample[SAMPLE];
@@ -48,10 +69,10 @@ static sx_status finish(const fingerprint *f, uint64_t *out)
     return f->status;
 }
 
-sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out,
-                                sx_error *error)
+static sx_status print_target(const sx_hparams *hparams, const sx_target_weights *weights, bool family, uint64_t *out,
+                              sx_error *error)
 {
-    fingerprint f = {.hash = SX_HASH_START, .error = error};
+    fingerprint f = {.hash = SX_HASH_START, .family = family, .error = error};
     const uint32_t shape[] = {hparams->architecture, hparams->layers,   hparams->hidden,
                               hparams->heads,        hparams->kv_heads, hparams->head_dim,
                               hparams->vocabulary,   hparams->window,   hparams->window_pattern};
@@ -66,6 +87,17 @@ sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weigh
     add_tensor(&f, &weights->output);
     add_layers(&f, weights->layers, weights->layer_count);
     return finish(&f, out);
+}
+
+sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out,
+                                sx_error *error)
+{
+    return print_target(hparams, weights, false, out, error);
+}
+
+sx_status sx_target_family(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out, sx_error *error)
+{
+    return print_target(hparams, weights, true, out, error);
 }
 
 sx_status sx_draft_fingerprint(const sx_draft *draft, uint64_t *out, sx_error *error)

@@ -8,6 +8,9 @@
 // quantisations of a model differ, names of files and tensors do not count.
 sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out,
                                 sx_error *error);
+// The same of what no quantisation touches: shapes, rotation, and every value of the vectors (norms, biases) in
+// float32.
+sx_status sx_target_family(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out, sx_error *error);
 sx_status sx_draft_fingerprint(const sx_draft *draft, uint64_t *out, sx_error *error);
 
 #endif

@@ -8,6 +8,7 @@
 // "stubborn" does not answer when asked to, "stuck" hangs when stopped. Model paths with "missing", "lost" or "full"
 // fail to load.
 #include "specexit.h"
+#include "specexit_signals.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -416,4 +417,43 @@ sx_status sx_session_inspect(sx_session *session, const uint32_t *tokens, uint32
 sx_status sx_convert_draft(const sx_convert_desc *desc, sx_error *error)
 {
     return sx_fail(error, SX_ERROR_FILE, "%s: cannot be opened", desc->input);
+}
+
+// ---- Signals: there is nothing to trace ----------------------------------------------------------------------------
+
+void sx_engine_get_identity(const sx_engine *engine, sx_model_identity *out)
+{
+    (void)engine;
+    *out = (sx_model_identity){.exact = 1, .family = 2, .state_count = 1, .state_layers = {1}, .state_width = 8};
+}
+
+bool sx_engine_ends_step(const sx_engine *engine, uint32_t token)
+{
+    (void)engine, (void)token;
+    return false;
+}
+
+bool sx_session_thinking(const sx_session *session, sx_thinking_span *out)
+{
+    (void)session;
+    *out = (sx_thinking_span){0};
+    return false;
+}
+
+const uint32_t *sx_session_tokens(const sx_session *session, uint32_t *count)
+{
+    *count = 1;
+    return &session->token;
+}
+
+sx_status sx_session_states(sx_session *session, uint32_t first, uint32_t count, uint16_t *states, sx_error *error)
+{
+    (void)session, (void)first, (void)count, (void)states;
+    return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no states");
+}
+
+sx_status sx_session_force_answer(sx_session *session, uint32_t position, sx_forced_answer *answer, sx_error *error)
+{
+    (void)session, (void)position, (void)answer;
+    return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no branches");
 }

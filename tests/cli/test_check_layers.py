@@ -44,7 +44,7 @@ BAD = [
     ("runtime/graph/bad.c", '#include "engine/policy.h"'),
     ("runtime/engine/bad.c", '#include "gpu/backend.h"'),
     ("runtime/engine/bad.c", '#include "../gpu/vulkan/vk.c"'),
-    ("runtime/engine/signals.c", '#include "graph/ops.h"'),
+    ("runtime/signals/fit.c", '#include "graph/ops.h"'),
     ("runtime/engine/policy.c", '#include "specexit.h"'),
     ("runtime/engine/bad.c", "#ifdef SX_GPU_HAVE_VULKAN\n#endif"),
     ("runtime/engine/bad.c", '#include "nowhere.h"'),

@@ -6,7 +6,8 @@ import subprocess
 
 from support import Program, main
 
-COMMANDS = ["run", "chat", "compare", "devices", "models", "info", "template", "tokenize", "detokenize", "logits"]
+COMMANDS = ["run", "chat", "compare", "devices", "models", "info", "template", "tokenize", "detokenize", "logits",
+            "trace"]
 
 
 class Help(Program):
@@ -47,6 +48,31 @@ class Help(Program):
             done = subprocess.run([self.binary, "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"standard output cannot be written", done.stderr)
+
+
+class Signals(Program):
+    def test_trace_needs_a_file(self):
+        self.usage_error("trace", says="-o FILE is needed")
+        self.usage_error("trace", "-m", "model.gguf", "-o", self.path("a.trace"), says="--prompts FILE is needed")
+
+    def test_trace_of_bad_prompts(self):
+        prompts = self.write("bad.jsonl", '{"prompt": "1"}\n{"prompt": \n')
+        self.failure("trace", "--prompts", prompts, "-o", self.path("a.trace"), says="bad.jsonl: line 2: not JSON")
+        self.assertFalse(os.path.exists(self.path("a.trace")))
+
+    def test_trace_says_what_it_left_out(self):
+        prompts = self.write("twice.jsonl", '{"prompt": "1"}\n{"prompt": "2"}\n{"prompt": "1"}\n')
+        arguments = ["trace", "--prompts", prompts, "-o", self.path("a.trace")]
+        _, err = self.run_cli(*arguments)
+        self.assertIn("up to", err)  # disk use, told first
+        self.assertIn("2 prompts, 1 that appear twice taken once, 2 without an end of thinking", err)
+        _, err = self.run_cli(*arguments)
+        self.assertIn("(2 were there)", err)
+        self.failure(*arguments, "--temperature", "1", says="other settings")
+
+    def test_trace_of_an_empty_answer(self):
+        prompts = self.write("empty.jsonl", '{"prompt": "1", "answer": ""}\n')
+        self.failure("trace", "--prompts", prompts, "-o", self.path("a.trace"), says='line 1: the "answer" is empty')
 
 
 class Usage(Program):

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "json.h"
 #include "modes.h"
 #include "options.h"
