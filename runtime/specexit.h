@@ -134,7 +134,7 @@ typedef struct sx_engine_info {
     char device[128];
     uint32_t layers, hidden, vocabulary, context;
     uint64_t parameters;
-    uint64_t weight_bytes, kv_bytes, scratch_bytes; // on the device; kv for one session
+    uint64_t weight_bytes, kv_bytes, scratch_bytes; // on the device; kv (the draft's, too) and scratch for one session
     uint32_t signals;                               // SX_SIGNAL_HAS_*
     sx_exit_thresholds thresholds; // what the draft or signal head was calibrated with, else sx_policy's defaults
     bool thinks;                   // the template has think markers

@@ -2,8 +2,8 @@
 //   s[p] = scale * q[r, h] . k[p] (softcapped), m = max s, w[p] = exp(s[p] - m), scratch = (sum w[p] v[p], m, sum w[p])
 //
 // Splits lie at absolute positions and a split is summed in order of its positions, wherever their slots are, so that
-// a row of a tree gets the bits that decoding one by one would give. q [rows, heads * head_dim], kv [2][slots][kv_heads *
-// head_dim] f16. A workgroup of 64 invocations makes a split for ROWS queries of one key and value head: of its
+// a row of a tree gets the bits that decoding one by one would give. q [rows, heads * head_dim], kv [2][slots][kv_heads]
+// heads as in kv.glsl. A workgroup of 64 invocations makes a split for ROWS queries of one key and value head: of its
 // heads / kv_heads query heads in one or more rows. An invocation first makes the scores of a position, then the sums
 // of every 64th pair of components. Below the batch's base all rows have the same slots, and the queries share what is
 // loaded. Splits that no row has do nothing. Groups are (split, kv head, block of queries). Dispatched by
@@ -23,7 +23,7 @@ shared float weights[ROWS * SPLIT]; // the scores first
 // Loads are made four at a time, to be under way together. What is behind the end of a query counts as 0.
 vec2 key_pair(uint key, uint word)
 {
-    return halves(key + min(word, p.head_dim / 2u - 1u));
+    return kv_pair(key, min(word, p.head_dim / 2u - 1u));
 }
 
 float component(uint query, uint i)
@@ -73,7 +73,8 @@ void main()
 {
     const uint split = gl_WorkGroupID.x, kv_head = gl_WorkGroupID.y, first = gl_WorkGroupID.z * ROWS;
     const uint lane = gl_LocalInvocationID.x, begin = split * SPLIT;
-    const uint words = p.head_dim / 2u, row_words = p.kv_heads * words, head_word = kv_head * words;
+    const uint words = p.head_dim / 2u, head_words = kv_head_words(p.head_dim); // pairs of components; words in kv
+    const uint row_words = p.kv_heads * head_words, head_word = kv_head * head_words;
     const uint values = p.slots * row_words + head_word; // word of slot 0's value
     const uint base = batch.base; // below it the rows share their slots; SX_DIRECT is the greatest number
     DECLARE_QUERIES
@@ -121,7 +122,7 @@ void main()
         for (; i < count && begin + i + 4u <= base; i += 4u) {
             // What is rounded up has the weight 0 and the last position's slot.
 #define VALUE_OF(k) \
-    const vec2 value##k = halves(values + min(begin + min(i + k, count - 1u), p.slots - 1u) * row_words + word);
+    const vec2 value##k = kv_pair(values + min(begin + min(i + k, count - 1u), p.slots - 1u) * row_words, word);
             VALUE_OF(0) VALUE_OF(1) VALUE_OF(2) VALUE_OF(3)
 #define ADD(m) \
     values##m = add_value(values##m, weights[m * SPLIT + i], value0); \
@@ -134,7 +135,7 @@ void main()
 #define OWN_VALUE(m) \
     { \
         const uint slot = slot_of(r##m, min(begin + i, position##m), base); \
-        values##m = add_value(values##m, weights[m * SPLIT + i], halves(values + slot * row_words + word)); \
+        values##m = add_value(values##m, weights[m * SPLIT + i], kv_pair(values + slot * row_words, word)); \
     }
             EACH_ROW(OWN_VALUE)
         }

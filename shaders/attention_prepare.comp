@@ -2,7 +2,7 @@
 //   q, k with qk_norm: h / sqrt(mean(h^2) + eps) * norm weight, before the rotation or (norm_after_rope) behind it
 //   q, k: pairs (a, b) of the first rope_dims components turn by the angle position * inv_freq[pair]:
 //         (a cos - b sin, a sin + b cos) * rope_factor; pairs are (i, i + rope_dims / 2) or (2 i, 2 i + 1)
-//   q -> q [rows, heads * head_dim]; k, v -> kv [2][slots][kv_heads * head_dim] f16 at the row's slot
+//   q -> q [rows, heads * head_dim]; k, v -> kv [2][slots][kv_heads] heads as in kv.glsl, at the row's slot
 //
 // qkv [rows, (heads + 2 kv_heads) * head_dim]. A workgroup of LANES invocations makes a head of a row, an invocation
 // pairs of neighbouring components (one word of kv); groups are (head, row). Dispatched by sx_op_attention_prepare.
@@ -10,6 +10,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "shared.h"
 #include "reduce.glsl"
+#include "kv.glsl"
 
 layout(local_size_x = LANES) in;
 layout(binding = 0, std140) uniform Parameters {
@@ -32,6 +33,29 @@ layout(binding = 5, std430) writeonly buffer Q { float data[]; } q;
 layout(binding = 6, std430) writeonly buffer Kv { uint data[]; } kv;
 
 shared float head_values[256]; // after a norm before the rotation
+#if KV_Q8
+shared float finished[256]; // of a key or value, to be quantised
+
+// A block of 32 components to bytes and a scale, the largest component to 127.
+void store_block(uint head_word, uint block)
+{
+    const uint begin = 32u * block, end = min(begin + 32u, p.head_dim);
+    float largest = 0.0;
+    for (uint i = begin; i < end; ++i) {
+        largest = max(largest, abs(finished[i]));
+    }
+    const float inverse = largest > 0.0 ? 127.0 / largest : 0.0;
+    for (uint i = begin; i < end; i += 4u) {
+        uint word = 0u;
+        for (uint k = 0u; k < 4u; ++k) {
+            const float scaled = clamp(floor(finished[i + k] * inverse + 0.5), -127.0, 127.0);
+            word |= (uint(int(scaled)) & 255u) << (8u * k);
+        }
+        kv.data[head_word + i / 4u] = word;
+    }
+    kv.data[head_word + p.head_dim / 4u + block] = floatBitsToUint(largest / 127.0);
+}
+#endif
 
 // (cos, sin) of angles up to 8e5. The drivers' own need be good only near 0, and only to 2^-11. The first two products
 // are exact in float32 also where fma() rounds twice: 25/16 and 17/2048 have 5 bits, the quadrant's number at most 19.
@@ -93,7 +117,10 @@ void main()
     barrier();
     const float position = float(batch.position[r]);
     const uint slot = min(batch.slot[r], p.slots - 1u);
-    const uint row_words = p.kv_heads * p.head_dim / 2u;
+    const uint head_words = kv_head_words(p.head_dim);
+    const uint kv_head = kind == 0u ? 0u : head - p.heads - (kind - 1u) * p.kv_heads;
+    const uint head_word = (max(kind, 1u) - 1u) * p.slots * p.kv_heads * head_words +
+                           (slot * p.kv_heads + kv_head) * head_words; // where the key or value begins
     for (uint word = lane; word < p.head_dim / 2u; word += LANES) {
         vec2 pair = vec2(head_values[2u * word], head_values[2u * word + 1u]);
         if (kind != 2u) pair = vec2(rotated(2u * word, position), rotated(2u * word + 1u, position));
@@ -106,9 +133,19 @@ void main()
             q.data[to] = pair.x;
             q.data[to + 1u] = pair.y;
         } else {
-            const uint kv_head = head - p.heads - (kind - 1u) * p.kv_heads;
-            kv.data[((kind - 1u) * p.slots + slot) * row_words + kv_head * p.head_dim / 2u + word] =
-                packHalf2x16(clamp(pair, vec2(-65504.0), vec2(65504.0)));
+            const vec2 bounded = clamp(pair, vec2(-65504.0), vec2(65504.0));
+#if KV_Q8
+            finished[2u * word] = bounded.x;
+            finished[2u * word + 1u] = bounded.y;
+#else
+            kv.data[head_word + word] = packHalf2x16(bounded);
+#endif
         }
     }
+#if KV_Q8
+    barrier();
+    for (uint block = lane; block < (p.head_dim + 31u) / 32u && kind != 0u; block += LANES) {
+        store_block(head_word, block);
+    }
+#endif
 }

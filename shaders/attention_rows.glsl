@@ -1,7 +1,9 @@
 // What both kernels of attention's first step share: their buffers, and what a workgroup's queries are. The includer
-// defines ROWS and has included shared.h, attention.glsl and rows.glsl.
+// defines ROWS and KV_Q8 and has included shared.h, attention.glsl and rows.glsl.
 #ifndef SX_ATTENTION_ROWS_GLSL
 #define SX_ATTENTION_ROWS_GLSL
+
+#include "kv.glsl"
 
 layout(binding = 1, std430) readonly buffer Q { float data[]; } q;
 layout(binding = 2, std430) readonly buffer Kv { uint data[]; } kv;
@@ -44,9 +46,16 @@ vec2 add_value(vec2 sum, float weight, vec2 value)
     return s;
 }
 
-vec2 halves(uint word)
+// Components 2 * pair and 2 * pair + 1 of the key or value that begins at word `head`.
+vec2 kv_pair(uint head, uint pair)
 {
-    return unpackHalf2x16(kv.data[word]);
+#if KV_Q8
+    const uint bytes = kv.data[head + pair / 2u] << (16u * (1u - (pair & 1u)));
+    const float scale = uintBitsToFloat(kv.data[head + p.head_dim / 4u + pair / 16u]);
+    return scale * vec2(int(bytes << 8u) >> 24, int(bytes) >> 24);
+#else
+    return unpackHalf2x16(kv.data[head + pair]);
+#endif
 }
 
 // For each query m of the workgroup, of `first` + m of the `queries` of this dispatch: its row in the dispatch and in the

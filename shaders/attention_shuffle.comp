@@ -38,7 +38,7 @@ float own_component(uint query, uint component)
 
 vec2 key_pair(uint key, uint word)
 {
-    return halves(key + min(word, p.head_dim / 2u - 1u));
+    return kv_pair(key, min(word, p.head_dim / 2u - 1u));
 }
 
 float largest_of(float mine)
@@ -80,7 +80,8 @@ void main()
 {
     const uint split = gl_WorkGroupID.x, kv_head = gl_WorkGroupID.y, first = gl_WorkGroupID.z * ROWS;
     const uint lane = gl_LocalInvocationID.x, begin = split * SPLIT;
-    const uint words = p.head_dim / 2u, row_words = p.kv_heads * words, head_word = kv_head * words;
+    const uint words = p.head_dim / 2u, head_words = kv_head_words(p.head_dim); // pairs of components; words in kv
+    const uint row_words = p.kv_heads * head_words, head_word = kv_head * head_words;
     const uint values = p.slots * row_words + head_word; // word of slot 0's value
     const uint base = batch.base; // below it the rows share their slots; SX_DIRECT is the greatest number
     DECLARE_QUERIES
@@ -163,7 +164,7 @@ void main()
     { \
         const uint K = k; \
         const uint value = values + min(begin + min(i + k, count - 1u), p.slots - 1u) * row_words; \
-        const vec2 value0 = halves(value + word0), value1 = halves(value + word1); \
+        const vec2 value0 = kv_pair(value, word0), value1 = kv_pair(value, word1); \
         EACH_ROW(ADD) \
     }
                 EACH_VALUE(SHARED_VALUE)
@@ -172,8 +173,8 @@ void main()
     { \
         const uint value = values + slot_of(r##m, min(at, position##m), base) * row_words; \
         const float weight = weight_of(scores[m * SPLIT + i + k], maximum##m); \
-        low##m = add_value(low##m, weight, halves(value + word0)); \
-        high##m = add_value(high##m, weight, halves(value + word1)); \
+        low##m = add_value(low##m, weight, kv_pair(value, word0)); \
+        high##m = add_value(high##m, weight, kv_pair(value, word1)); \
     }
                 for (uint k = 0; k < STEP; ++k) {
                     const uint at = begin + min(i + k, count - 1u);

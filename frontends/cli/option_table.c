@@ -66,7 +66,7 @@ const cli_option cli_option_table[] = {
     COUNT("context", 'c', ENGINE, context, 16, 16777216,
           "tokens that a conversation can hold (default: the model's, at most 8192)"),
     CHOICE("kv", 0, ENGINE, kv_type, "TYPE", kv_names,
-           "keys and values in f16 (default) or q8_0, which takes half the memory"),
+           "keys and values in f16 (default) or q8_0, which takes little more than half the memory"),
     COUNT("cycles-ahead", 0, ENGINE, cycles_ahead, 1, 2,
           "cycles submitted before the first is read, 1 or 2 (default: 2)"),
     TEXT("cache", 0, ENGINE, cache, "FOLDER", "where compiled pipelines are kept (default: $XDG_CACHE_HOME/specexit)"),

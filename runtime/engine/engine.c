@@ -204,6 +204,15 @@ static void choose_context(sx_engine *engine, uint32_t asked)
                       engine->hparams.context);
 }
 
+// Where the driver does not say what is free, what there is at all is the bound, but for drivers on the CPU, whose
+// figure is no limit.
+static uint64_t memory_budget(sx_gpu *gpu)
+{
+    const sx_gpu_info *info = sx_gpu_get_info(gpu);
+    const uint64_t budget = sx_gpu_memory_budget(gpu);
+    return budget || info->kind == SX_GPU_CPU ? budget : info->memory_total;
+}
+
 static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     const sx_gpu_desc gpu = {.device = desc->device,
@@ -217,7 +226,7 @@ static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_e
     snprintf(engine->info.device, sizeof engine->info.device, "%s", sx_gpu_get_info(engine->gpu)->name);
     status = sx_plan_weights(engine, error);
     sx_pace_init(&engine->pace, engine->has_draft, sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU);
-    if (status == SX_OK) status = sx_plan_check_memory(engine, error);
+    if (status == SX_OK) status = sx_plan_check_memory(engine, memory_budget(engine->gpu), error);
     if (status == SX_OK) status = sx_weights_allocate(&engine->weights, error);
     if (status != SX_OK) return status;
     // Matrices that the draft or the head borrow are known now that they have their places.
@@ -231,8 +240,6 @@ static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_e
 sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *error)
 {
     *out = NULL;
-    if (desc->kv_type != SX_KV_F16)
-        return sx_fail(error, SX_ERROR_UNSUPPORTED, "KV type: only f16 is there so far; leave the option out");
     sx_engine *engine = calloc(1, sizeof *engine);
     if (engine) engine->load = calloc(1, sizeof *engine->load);
     if (!engine || !engine->load) {
@@ -241,6 +248,7 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     }
     engine->log = desc->log;
     engine->log_user = desc->log_user;
+    engine->kv_type = desc->kv_type;
     engine->quantize_draft = desc->quantize_draft;
     engine->keep_states = desc->keep_states;
     engine->load->begin_time = sx_clock_seconds();

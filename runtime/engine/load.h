@@ -27,8 +27,9 @@ sx_status sx_vocabulary_markers(sx_engine *engine, sx_error *error);
 
 // plan.c: plans all weights of target, draft and signal rows.
 sx_status sx_plan_weights(sx_engine *engine, sx_error *error);
-// Fails when weights and one session do not fit the device's budget, saying what would.
-sx_status sx_plan_check_memory(sx_engine *engine, sx_error *error);
+// Estimates what weights and one session take; fails when that is more than `budget` bytes (0: unknown), saying what
+// would fit.
+sx_status sx_plan_check_memory(sx_engine *engine, uint64_t budget, sx_error *error);
 
 // selftest.c: SX_OK with the stage at SX_LOAD_READY when all tests have run, else SX_PENDING.
 sx_status sx_selftest_poll(sx_engine *engine, sx_error *error);

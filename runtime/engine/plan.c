@@ -2,6 +2,7 @@
 #include "engine/load.h"
 #include "engine/tapes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,7 +106,8 @@ static void plan_target(plan *p, sx_engine *engine)
                                             .eps = hparams->rms_eps,
                                             .scale = hparams->attention_scale,
                                             .window = sx_layer_window(hparams, i),
-                                            .softcap = hparams->attention_softcap};
+                                            .softcap = hparams->attention_softcap,
+                                            .kv_q8 = engine->kv_type == SX_KV_Q8_0};
         plan_layer(p, &from->layers[i], layer);
     }
     add_data(p, hparams->rope.inv_freq, hparams->rope.head_dim / 2 * sizeof(float), &to->inv_freq[0]);
@@ -149,7 +151,8 @@ static void plan_draft(plan *p, sx_engine *engine)
                                             .rope_factor = from->rope.factor,
                                             .eps = from->rms_eps,
                                             .scale = from->attention_scale,
-                                            .window = from->window};
+                                            .window = from->window,
+                                            .kv_q8 = engine->kv_type == SX_KV_Q8_0};
         plan_layer(p, &from->layer_weights[i], layer);
     }
     add_data(p, from->rope.inv_freq, from->rope.head_dim / 2 * sizeof(float), &to->inv_freq);
@@ -170,6 +173,18 @@ static void plan_signals(plan *p, sx_engine *engine, const sx_tensor_ref *rows, 
     add_data(p, data, SX_SIGNALS * width * sizeof *data, &engine->signal_rows);
     engine->signal_mask = mask;
     free(data);
+}
+
+// Blocks of q8_0 begin at whole words.
+static sx_status check_kv_type(const sx_engine *engine, sx_error *error)
+{
+    const sx_draft *draft = engine->load->draft;
+    if (engine->kv_type != SX_KV_Q8_0) return SX_OK;
+    if (engine->hparams.head_dim % 4 || (draft && draft->head_dim % 4))
+        return sx_fail(error, SX_ERROR_UNSUPPORTED,
+                       "KV type q8_0: the heads of %s or its draft are no multiple of 4 wide; leave the option out",
+                       engine->info.model_name);
+    return SX_OK;
 }
 
 static sx_status plan_aux(sx_engine *engine, sx_error *error)
@@ -198,6 +213,7 @@ sx_status sx_plan_weights(sx_engine *engine, sx_error *error)
         return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the model's layers");
     sx_weights_init(&engine->weights, engine->gpu);
     plan p = {.weights = &engine->weights, .error = error, .status = plan_aux(engine, error)};
+    if (p.status == SX_OK) p.status = check_kv_type(engine, error);
     if (p.status == SX_OK) plan_target(&p, engine);
     p.quantize = engine->quantize_draft;
     if (load->draft && p.status == SX_OK) {
@@ -221,21 +237,54 @@ static void set_slots(sx_engine *engine)
         engine->draft.layers[i].shape.slots = slots;
 }
 
-sx_status sx_plan_check_memory(sx_engine *engine, sx_error *error)
+static unsigned long long mebibytes(uint64_t bytes)
+{
+    return (unsigned long long)((bytes + (1u << 20) - 1) >> 20);
+}
+
+// The largest context that fits `bytes`, 0 when not even a small one does. Memory grows with the context.
+static uint32_t fitting_context(const sx_engine *engine, uint64_t bytes)
+{
+    uint32_t low = 0, high = engine->context;
+    while (high - low > 1) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (sx_session_kv_bytes(engine, middle) + sx_session_scratch_bytes(engine, middle) <= bytes)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low / 256 * 256;
+}
+
+static sx_status refuse_memory(const sx_engine *engine, uint64_t budget, sx_error *error)
+{
+    const sx_engine_info *info = &engine->info;
+    const uint64_t left = budget > info->weight_bytes ? budget - info->weight_bytes : 0;
+    const uint32_t context = fitting_context(engine, left);
+    char remedy[160];
+    if (context)
+        snprintf(remedy, sizeof remedy, "a context of %u tokens fits%s", context,
+                 engine->kv_type == SX_KV_F16 ? ", keys and values in q8_0 take half" : "");
+    else
+        snprintf(remedy, sizeof remedy, "use a smaller model or quantisation%s, or another device",
+                 engine->has_draft ? ", no draft" : "");
+    return sx_fail(error, SX_ERROR_GPU_MEMORY,
+                   "%s needs %llu MiB (weights %llu, keys and values of %u tokens %llu, scratch %llu), the device has "
+                   "%llu MiB free: %s",
+                   info->model_name, mebibytes(info->weight_bytes + info->kv_bytes + info->scratch_bytes),
+                   mebibytes(info->weight_bytes), engine->context, mebibytes(info->kv_bytes),
+                   mebibytes(info->scratch_bytes), mebibytes(budget), remedy);
+}
+
+sx_status sx_plan_check_memory(sx_engine *engine, uint64_t budget, sx_error *error)
 {
     set_slots(engine);
-    const uint64_t budget = sx_gpu_memory_budget(engine->gpu);
     const uint64_t weights = sx_weights_bytes(&engine->weights);
-    const uint64_t session = sx_session_buffers_bytes(engine, engine->context);
-    engine->info.weight_bytes = weights;
-    engine->info.kv_bytes = sx_kv_bytes(engine->hparams.layers, sx_session_slots(engine->context),
-                                        engine->hparams.kv_heads, engine->hparams.head_dim);
-    engine->info.scratch_bytes = session - engine->info.kv_bytes;
+    sx_engine_info *info = &engine->info;
+    info->weight_bytes = weights;
+    info->kv_bytes = sx_session_kv_bytes(engine, engine->context);
+    info->scratch_bytes = sx_session_scratch_bytes(engine, engine->context);
+    const uint64_t session = info->kv_bytes + info->scratch_bytes;
     if (!budget || weights + session <= budget) return SX_OK;
-    return sx_fail(error, SX_ERROR_GPU_MEMORY,
-                   "%s needs %llu MiB (weights %llu, context of %u tokens %llu), the device has %llu MiB free; use a "
-                   "smaller context, a smaller quantisation of the model, or another device",
-                   engine->info.model_name, (unsigned long long)((weights + session) >> 20),
-                   (unsigned long long)(weights >> 20), engine->context, (unsigned long long)(session >> 20),
-                   (unsigned long long)(budget >> 20));
+    return refuse_memory(engine, budget, error);
 }

@@ -67,6 +67,7 @@ static sx_session_head make_head(const sx_session *session, const SxState *state
         .head_bytes = sizeof(sx_session_head),
         .model = engine->fingerprint,
         .draft = draft ? engine->draft_fingerprint : 0,
+        .kv_type = (uint32_t)engine->kv_type,
         .layers = b->kv.layers,
         .row_bytes = b->kv.row_bytes,
         .draft_layers = draft ? b->draft.kv.layers : 0,
@@ -191,6 +192,7 @@ static sx_session_wanted wanted_of(const sx_session *session)
     const sx_session_buffers *b = &session->buffers;
     return (sx_session_wanted){.model = engine->fingerprint,
                                .draft = engine->has_draft ? engine->draft_fingerprint : 0,
+                               .kv_type = (uint32_t)engine->kv_type,
                                .layers = b->kv.layers,
                                .row_bytes = b->kv.row_bytes,
                                .draft_layers = b->draft.kv.layers,

@@ -1,14 +1,9 @@
 #include "engine/tapes.h"
+#include "graph/parts.h"
 
 #include <string.h>
 
-typedef struct buffer_part {
-    sx_gpu_buffer **buffer;
-    uint64_t bytes; // 0: not needed
-    const char *label;
-} buffer_part;
-
-enum { BUFFER_PARTS = 11, MAX_TAPE_KERNELS = 256 };
+enum { PARTS = 11, MAX_TAPE_KERNELS = 256 };
 
 uint32_t sx_session_slots(uint32_t context)
 {
@@ -16,11 +11,11 @@ uint32_t sx_session_slots(uint32_t context)
     return context + SX_MAX_ROWS + SX_MAX_PATH * SX_MAX_BRANCH;
 }
 
-static void list_parts(sx_session_buffers *b, const sx_engine *engine, buffer_part parts[BUFFER_PARTS])
+static void list_parts(sx_session_buffers *b, const sx_engine *engine, sx_buffer_part parts[PARTS])
 {
     const uint64_t vocabulary = engine->hparams.vocabulary;
     const uint64_t aux = sizeof(float) * SX_MAX_ROWS * engine->aux.count * engine->hparams.hidden;
-    const buffer_part list[BUFFER_PARTS] = {
+    const sx_buffer_part list[PARTS] = {
         {&b->aux.out, aux, "auxiliary states"},
         {&b->state, sizeof(SxState), "state"},
         {&b->settings, sizeof(SxSettings) + (vocabulary + 3) / 4 * 4, "settings"},
@@ -47,20 +42,21 @@ static sx_scratch_size scratch_size(const sx_engine *engine, uint32_t slots)
     return size;
 }
 
-uint64_t sx_session_buffers_bytes(const sx_engine *engine, uint32_t context)
+uint64_t sx_session_kv_bytes(const sx_engine *engine, uint32_t context)
+{
+    const uint32_t slots = sx_session_slots(context);
+    return sx_kv_bytes(engine->hparams.layers, slots, sx_kv_row_bytes(&engine->target.layers[0].shape)) +
+           (engine->has_draft ? sx_eagle_kv_bytes(&engine->draft, slots) : 0);
+}
+
+uint64_t sx_session_scratch_bytes(const sx_engine *engine, uint32_t context)
 {
     sx_session_buffers buffers = {.slots = sx_session_slots(context)};
-    buffer_part parts[BUFFER_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(&buffers, engine, parts);
-    uint64_t bytes = 0;
-    for (int i = 0; i < BUFFER_PARTS; i++)
-        bytes += parts[i].bytes;
-    const sx_hparams *hparams = &engine->hparams;
     const sx_scratch_size scratch = scratch_size(engine, buffers.slots);
-    bytes += sx_kv_bytes(hparams->layers, buffers.slots, hparams->kv_heads, hparams->head_dim);
-    bytes += sx_scratch_bytes(&scratch);
-    if (engine->has_draft) bytes += sx_eagle_buffers_bytes(&engine->draft, buffers.slots);
-    return bytes;
+    return sx_parts_bytes(parts, PARTS) + sx_scratch_bytes(&scratch) +
+           (engine->has_draft ? sx_eagle_buffers_bytes(&engine->draft) : 0);
 }
 
 sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out, sx_error *error)
@@ -69,16 +65,13 @@ sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, s
     memset(out, 0, sizeof *out);
     out->slots = sx_session_slots(context);
     out->aux = engine->aux;
-    buffer_part parts[BUFFER_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(out, engine, parts);
-    sx_status status = SX_OK;
-    for (int i = 0; i < BUFFER_PARTS && status == SX_OK; i++)
-        if (parts[i].bytes)
-            status = sx_gpu_buffer_create(gpu, parts[i].bytes, SX_GPU_STORAGE, parts[i].label, parts[i].buffer, error);
+    sx_status status = sx_parts_create(gpu, parts, PARTS, error);
     const sx_hparams *hparams = &engine->hparams;
     if (status == SX_OK)
-        status = sx_kv_create(gpu, hparams->layers, out->slots, hparams->kv_heads, hparams->head_dim, "keys and values",
-                              &out->kv, error);
+        status = sx_kv_create(gpu, hparams->layers, out->slots, sx_kv_row_bytes(&engine->target.layers[0].shape),
+                              "keys and values", &out->kv, error);
     const sx_scratch_size scratch = scratch_size(engine, out->slots);
     if (status == SX_OK) status = sx_scratch_create(gpu, &scratch, &out->scratch, error);
     if (status == SX_OK && engine->has_draft)
@@ -93,11 +86,10 @@ sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, s
 
 void sx_session_buffers_destroy(sx_gpu *gpu, sx_session_buffers *buffers)
 {
-    buffer_part parts[BUFFER_PARTS];
+    sx_buffer_part parts[PARTS];
     const sx_engine nothing = {0};
     list_parts(buffers, &nothing, parts);
-    for (int i = 0; i < BUFFER_PARTS; i++)
-        sx_gpu_buffer_destroy(gpu, *parts[i].buffer);
+    sx_parts_destroy(gpu, parts, PARTS);
     sx_kv_destroy(gpu, &buffers->kv);
     sx_scratch_destroy(gpu, &buffers->scratch);
     sx_eagle_buffers_destroy(gpu, &buffers->draft);

@@ -28,7 +28,9 @@ typedef struct sx_session_buffers {
 
 // Positions the key-value buffers of a session hold, those of a tree included.
 uint32_t sx_session_slots(uint32_t context);
-uint64_t sx_session_buffers_bytes(const sx_engine *engine, uint32_t context);
+// What a session of that context takes on the device: keys and values (the draft's, too), and everything else.
+uint64_t sx_session_kv_bytes(const sx_engine *engine, uint32_t context);
+uint64_t sx_session_scratch_bytes(const sx_engine *engine, uint32_t context);
 sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out,
                                     sx_error *error);
 void sx_session_buffers_destroy(sx_gpu *gpu, sx_session_buffers *buffers);

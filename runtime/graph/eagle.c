@@ -1,25 +1,20 @@
 #include "graph/eagle.h"
+#include "graph/parts.h"
 
 #include <string.h>
 
 enum { BEAM_ROWS = 16 }; // the fixed row count that holds SX_MAX_BRANCH
 
-typedef struct buffer_part {
-    sx_gpu_buffer **buffer;
-    uint64_t bytes; // 0: not needed
-    const char *label;
-} buffer_part;
+enum { PARTS = 16 };
 
-enum { BUFFER_PARTS = 16 };
-
-static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, buffer_part parts[BUFFER_PARTS])
+static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, sx_buffer_part parts[PARTS])
 {
     const uint64_t row = SX_MAX_ROWS * sizeof(float);
     const uint64_t state = row * eagle->hidden;
     const uint64_t fused = row * eagle->aux_count * eagle->target_hidden;
     const bool normed_input = eagle->input_norm.size || eagle->fc_norm[0].size;
     const uint64_t logits = sizeof(float) * (uint64_t)eagle->vocabulary;
-    const buffer_part list[BUFFER_PARTS] = {
+    const sx_buffer_part list[PARTS] = {
         {&b->gathered, fused, "draft: gathered states"},
         {&b->gathered_normed, normed_input ? fused : 0, "draft: normed states"},
         {&b->embedded, state, "draft: embeddings"},
@@ -40,31 +35,29 @@ static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, buffer_part p
     memcpy(parts, list, sizeof list);
 }
 
-uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle, uint32_t slots)
+uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle)
 {
     sx_eagle_buffers buffers;
-    buffer_part parts[BUFFER_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(&buffers, eagle, parts);
-    const sx_attention_shape *shape = &eagle->layers[0].shape;
-    uint64_t bytes = sx_kv_bytes(eagle->layer_count, slots, shape->kv_heads, shape->head_dim);
-    for (int i = 0; i < BUFFER_PARTS; i++)
-        bytes += parts[i].bytes;
-    return bytes;
+    return sx_parts_bytes(parts, PARTS);
+}
+
+uint64_t sx_eagle_kv_bytes(const sx_eagle *eagle, uint32_t slots)
+{
+    return sx_kv_bytes(eagle->layer_count, slots, sx_kv_row_bytes(&eagle->layers[0].shape));
 }
 
 sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t slots, sx_eagle_buffers *out,
                                   sx_error *error)
 {
     memset(out, 0, sizeof *out);
-    const sx_attention_shape *shape = &eagle->layers[0].shape;
-    sx_status status = sx_kv_create(gpu, eagle->layer_count, slots, shape->kv_heads, shape->head_dim,
-                                    "draft: keys and values", &out->kv, error);
-    buffer_part parts[BUFFER_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(out, eagle, parts);
-    for (int i = 0; i < BUFFER_PARTS && status == SX_OK; i++) {
-        if (!parts[i].bytes) continue;
-        status = sx_gpu_buffer_create(gpu, parts[i].bytes, SX_GPU_STORAGE, parts[i].label, parts[i].buffer, error);
-    }
+    sx_status status = sx_parts_create(gpu, parts, PARTS, error);
+    if (status == SX_OK)
+        status = sx_kv_create(gpu, eagle->layer_count, slots, sx_kv_row_bytes(&eagle->layers[0].shape),
+                              "draft: keys and values", &out->kv, error);
     if (status != SX_OK) sx_eagle_buffers_destroy(gpu, out);
     return status;
 }
@@ -72,10 +65,9 @@ sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t s
 void sx_eagle_buffers_destroy(sx_gpu *gpu, sx_eagle_buffers *buffers)
 {
     sx_kv_destroy(gpu, &buffers->kv);
-    buffer_part parts[BUFFER_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(buffers, &(sx_eagle){0}, parts);
-    for (int i = 0; i < BUFFER_PARTS; i++)
-        sx_gpu_buffer_destroy(gpu, *parts[i].buffer);
+    sx_parts_destroy(gpu, parts, PARTS);
     memset(buffers, 0, sizeof *buffers);
 }
 

@@ -41,7 +41,8 @@ typedef struct sx_eagle_buffers {
     sx_gpu_buffer *last;         // SxBatch of one row, whose source is the last of them
 } sx_eagle_buffers;
 
-uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle, uint32_t slots);
+uint64_t sx_eagle_kv_bytes(const sx_eagle *eagle, uint32_t slots);
+uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle); // keys and values excluded
 sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t slots, sx_eagle_buffers *out,
                                   sx_error *error);
 void sx_eagle_buffers_destroy(sx_gpu *gpu, sx_eagle_buffers *buffers); // a zeroed struct is allowed

@@ -2,30 +2,22 @@
 
 #include <string.h>
 
-static uint32_t row_bytes(uint32_t kv_heads, uint32_t head_dim)
+static uint64_t layer_bytes(uint32_t slots, uint32_t row_bytes)
 {
-    return kv_heads * head_dim * 2; // f16
-}
-
-static uint64_t layer_bytes(uint32_t slots, uint32_t kv_heads, uint32_t head_dim)
-{
-    const uint64_t bytes = 2ull * slots * row_bytes(kv_heads, head_dim); // keys and values
+    const uint64_t bytes = 2ull * slots * row_bytes; // keys and values
     return (bytes + SX_GPU_OFFSET_ALIGNMENT - 1) / SX_GPU_OFFSET_ALIGNMENT * SX_GPU_OFFSET_ALIGNMENT;
 }
 
-uint64_t sx_kv_bytes(uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t head_dim)
+uint64_t sx_kv_bytes(uint32_t layers, uint32_t slots, uint32_t row_bytes)
 {
-    return layers * layer_bytes(slots, kv_heads, head_dim);
+    return layers * layer_bytes(slots, row_bytes);
 }
 
-sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t head_dim,
-                       const char *label, sx_kv *out, sx_error *error)
+sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t row_bytes, const char *label, sx_kv *out,
+                       sx_error *error)
 {
     const sx_gpu_info *info = sx_gpu_get_info(gpu);
-    sx_kv kv = {.layers = layers,
-                .slots = slots,
-                .row_bytes = row_bytes(kv_heads, head_dim),
-                .layer_bytes = layer_bytes(slots, kv_heads, head_dim)};
+    sx_kv kv = {.layers = layers, .slots = slots, .row_bytes = row_bytes, .layer_bytes = layer_bytes(slots, row_bytes)};
     // kv_move binds a whole bank, so a bank is no larger than one binding.
     uint64_t limit = info->max_binding_size < info->max_buffer_size ? info->max_binding_size : info->max_buffer_size;
     if (limit > 1ull << 30) limit = 1ull << 30;

@@ -15,10 +15,11 @@ typedef struct sx_kv {
     sx_gpu_buffer *bank[SX_KV_MAX_BANKS];
 } sx_kv;
 
-// `slots`: positions, plus the scratch slots of a tree. Layers share head shapes.
-uint64_t sx_kv_bytes(uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t head_dim);
-sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t head_dim,
-                       const char *label, sx_kv *out, sx_error *error);
+// `slots`: positions, plus the scratch slots of a tree. Layers share head shapes; `row_bytes` is sx_kv_row_bytes of
+// them.
+uint64_t sx_kv_bytes(uint32_t layers, uint32_t slots, uint32_t row_bytes);
+sx_status sx_kv_create(sx_gpu *gpu, uint32_t layers, uint32_t slots, uint32_t row_bytes, const char *label, sx_kv *out,
+                       sx_error *error);
 void sx_kv_destroy(sx_gpu *gpu, sx_kv *kv); // a zeroed struct is allowed
 sx_gpu_binding sx_kv_layer(const sx_kv *kv, uint32_t layer);
 // Where the keys (half 0) or values (half 1) of slots [first, first + count) lie, for sx_gpu_read and sx_gpu_write.

@@ -1,4 +1,5 @@
 #include "graph/layer.h"
+#include "graph/parts.h"
 
 #include <string.h>
 
@@ -18,19 +19,12 @@ void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t 
     if (size->partial < partial) size->partial = partial;
 }
 
-// The buffers of a scratch with their sizes: one list for counting, creating and destroying.
-typedef struct scratch_part {
-    sx_gpu_buffer **buffer;
-    uint64_t bytes;
-    const char *label;
-} scratch_part;
+enum { PARTS = 10 };
 
-enum { SCRATCH_PARTS = 10 };
-
-static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, scratch_part parts[SCRATCH_PARTS])
+static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, sx_buffer_part parts[PARTS])
 {
     const uint64_t row = SX_MAX_ROWS * sizeof(float);
-    const scratch_part list[SCRATCH_PARTS] = {
+    const sx_buffer_part list[PARTS] = {
         {&scratch->hidden, row * size->hidden, "hidden"},
         {&scratch->middle, row * size->hidden, "middle"},
         {&scratch->normed, row * size->hidden * 2, "normed"},
@@ -48,37 +42,25 @@ static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, scratch
 uint64_t sx_scratch_bytes(const sx_scratch_size *size)
 {
     sx_scratch scratch;
-    scratch_part parts[SCRATCH_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(&scratch, size, parts);
-    uint64_t bytes = 0;
-    for (int i = 0; i < SCRATCH_PARTS; i++)
-        bytes += parts[i].bytes;
-    return bytes;
+    return sx_parts_bytes(parts, PARTS);
 }
 
 sx_status sx_scratch_create(sx_gpu *gpu, const sx_scratch_size *size, sx_scratch *out, sx_error *error)
 {
     memset(out, 0, sizeof *out);
-    scratch_part parts[SCRATCH_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(out, size, parts);
-    for (int i = 0; i < SCRATCH_PARTS; i++) {
-        const sx_status status =
-            sx_gpu_buffer_create(gpu, parts[i].bytes, SX_GPU_STORAGE, parts[i].label, parts[i].buffer, error);
-        if (status != SX_OK) {
-            sx_scratch_destroy(gpu, out);
-            return status;
-        }
-        out->bytes += parts[i].bytes;
-    }
-    return SX_OK;
+    out->bytes = sx_parts_bytes(parts, PARTS);
+    return sx_parts_create(gpu, parts, PARTS, error);
 }
 
 void sx_scratch_destroy(sx_gpu *gpu, sx_scratch *scratch)
 {
-    scratch_part parts[SCRATCH_PARTS];
+    sx_buffer_part parts[PARTS];
     list_parts(scratch, &(sx_scratch_size){0}, parts);
-    for (int i = 0; i < SCRATCH_PARTS; i++)
-        sx_gpu_buffer_destroy(gpu, *parts[i].buffer);
+    sx_parts_destroy(gpu, parts, PARTS);
     memset(scratch, 0, sizeof *scratch);
 }
 

@@ -73,8 +73,8 @@ typedef struct sx_linear_args {
 } sx_linear_args;
 void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args);
 
-// Splits qkv, normalises q and k heads where norms are given, rotates them to the row's position, stores k and v as f16
-// in the row's slot and leaves q in float32.                                            shaders/attention_prepare.comp
+// Splits qkv, normalises q and k heads where norms are given, rotates them to the row's position, stores k and v in the
+// row's slot and leaves q in float32.                                            shaders/attention_prepare.comp
 typedef struct sx_attention_shape {
     uint32_t heads, kv_heads, head_dim; // head_dim even, <= 256
     uint32_t rope_dims;                 // <= head_dim; the rest is not rotated
@@ -84,9 +84,12 @@ typedef struct sx_attention_shape {
     float eps;            // of the q and k norms
     float scale;          // on the scores, usually 1 / sqrt(head_dim)
     uint32_t window;      // sliding window in tokens; 0: full attention
-    uint32_t slots;       // capacity of kv: [2 (k, v)][slots][kv_heads * head_dim] f16, pairs packed in words
+    uint32_t slots;       // capacity of kv: [2 (k, v)][slots][kv_heads] heads as shaders/kv.glsl lays them out
+    bool kv_q8;           // kv in q8_0 (head_dim a multiple of 4), else in f16
     float softcap;        // cap * tanh(score / cap); 0: none
 } sx_attention_shape;
+// Bytes of the keys, or of the values, of one position.
+uint32_t sx_kv_row_bytes(const sx_attention_shape *shape);
 typedef struct sx_attention_prepare_args {
     const sx_attention_shape *shape;
     sx_gpu_binding qkv;      // [rows, (heads + 2 kv_heads) * head_dim]

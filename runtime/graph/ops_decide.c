@@ -78,7 +78,7 @@ void sx_op_kv_move(const sx_ops *ops, sx_gpu_tape *tape, const sx_attention_shap
     assert(layer_stride % 4 == 0 && layers <= SX_GPU_MAX_GROUPS);
     const struct {
         uint32_t words, slots, layer_stride;
-    } parameters = {shape->kv_heads * shape->head_dim / 2, shape->slots, (uint32_t)(layer_stride / 4)};
+    } parameters = {sx_kv_row_bytes(shape) / 4, shape->slots, (uint32_t)(layer_stride / 4)};
     const sx_gpu_binding bindings[] = {state, kv};
     sx_gpu_tape_dispatch(tape, ops_kernel("kv_move"), &parameters, sizeof parameters, bindings, 2,
                          ops_ceil_div(parameters.words, 64), 2, layers);

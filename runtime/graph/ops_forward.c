@@ -25,7 +25,7 @@ sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
     ops->gpu = gpu;
     ops->shuffle_linear = info->kind == SX_GPU_CPU && info->subgroup_size >= 4 &&
                           (info->features & SX_GPU_FEATURE_SUBGROUP_SHUFFLE) &&
-                          sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_M1_SHUFFLE4);
+                          sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_F16_M1_SHUFFLE4);
     return sx_gpu_buffer_create(gpu, NOTHING_SIZE, SX_GPU_STORAGE, "nothing", &ops->nothing, error);
 }
 
@@ -159,12 +159,24 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
     }
 }
 
+static const char *name_of_kv(const sx_attention_shape *shape)
+{
+    return shape->kv_q8 ? "q8" : "f16";
+}
+
+uint32_t sx_kv_row_bytes(const sx_attention_shape *shape)
+{
+    const uint32_t head = shape->kv_q8 ? shape->head_dim + 4 * ops_ceil_div(shape->head_dim, 32) : 2 * shape->head_dim;
+    return shape->kv_heads * head;
+}
+
 void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_prepare_args *args)
 {
     const sx_attention_shape *shape = args->shape;
     assert(rows >= 1 && rows <= SX_MAX_ROWS);
     assert(shape->head_dim % 2 == 0 && shape->head_dim <= 256 && shape->rope_dims <= shape->head_dim);
     assert(shape->kv_heads && shape->heads % shape->kv_heads == 0 && shape->slots);
+    assert(!shape->kv_q8 || shape->head_dim % 4 == 0);
     const struct {
         uint32_t heads, kv_heads, head_dim, rope_dims, rope_pairs, slots, has_norm, norm_after_rope;
         float eps, rope_factor;
@@ -180,7 +192,7 @@ void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows
                     shape->rope_factor};
     const sx_gpu_binding bindings[] = {
         args->qkv, ops_optional(ops, args->qk_norm), args->inv_freq, args->batch, args->q, args->kv};
-    const sx_kernel kernel = ops_on_cpu(ops) ? SX_KERNEL_ATTENTION_PREPARE_16 : SX_KERNEL_ATTENTION_PREPARE_64;
+    const sx_kernel kernel = ops_kernel("attention_prepare_%s_%u", name_of_kv(shape), ops_on_cpu(ops) ? 16u : 64u);
     sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 6, shape->heads + 2 * shape->kv_heads,
                          rows, 1);
 }
@@ -214,7 +226,9 @@ void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const 
     const uint32_t per_pass = attention_rows_per_pass(shape, rows, args->splits);
     const uint32_t group = shape->heads / shape->kv_heads; // queries of a row that share a key
     const uint32_t kernel_rows = attention_kernel_rows(ops, per_pass * group);
-    const sx_kernel kernel = rows_kernel(ops, "attention", kernel_rows);
+    char name[32];
+    snprintf(name, sizeof name, "attention_%s", name_of_kv(shape));
+    const sx_kernel kernel = rows_kernel(ops, name, kernel_rows);
     for (uint32_t first = 0; first < rows; first += per_pass) {
         const uint32_t count = rows - first < per_pass ? rows - first : per_pass;
         const struct {

@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
-#include "engine/internal.h"
+#include "engine/load.h"
 #include "harness.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static sx_engine *engine;
@@ -106,12 +108,121 @@ static void test_last_turn_stays(void **state)
     sx_session_destroy(session);
 }
 
+// What the engine says it needs is what it then takes, whatever the context and the type of keys and values.
+static void test_memory(void **state)
+{
+    (void)state;
+    static const sx_engine_desc descs[] = {
+        {0}, {.context = 300}, {.context = 5000, .kv_type = SX_KV_Q8_0}, {.context = 5000, .no_draft = true}};
+    for (int i = 0; i < 4; i++) {
+        sx_engine *other = test_open_bundled(&descs[i]);
+        sx_engine_info info;
+        sx_engine_get_info(other, &info);
+        sx_gpu_counters before, after;
+        sx_gpu_get_counters(other->gpu, &before);
+        sx_session *session = test_open_session(other);
+        sx_gpu_get_counters(other->gpu, &after);
+        assert_in_range(before.memory_used, info.weight_bytes, info.weight_bytes + info.weight_bytes / 50);
+        const uint64_t said = info.kv_bytes + info.scratch_bytes, taken = after.memory_used - before.memory_used;
+        assert_in_range(taken, said - said / 100, said + said / 100);
+        sx_session_destroy(session);
+        sx_engine_destroy(other);
+    }
+}
+
+static sx_engine_info info_of(const sx_engine_desc *desc)
+{
+    sx_engine_info info;
+    sx_engine *other = test_open_bundled(desc);
+    sx_engine_get_info(other, &info);
+    sx_engine_destroy(other);
+    return info;
+}
+
+// What does not fit is refused with what would, to the byte.
+static void test_too_large(void **state)
+{
+    (void)state;
+    sx_engine *other = test_open_bundled(&(sx_engine_desc){.context = 1024});
+    sx_engine_info info;
+    sx_engine_get_info(other, &info);
+    const uint64_t all = info.weight_bytes + info.kv_bytes + info.scratch_bytes;
+    sx_error error = {0};
+    assert_int_equal(sx_plan_check_memory(other, 0, &error), SX_OK); // unknown
+    assert_int_equal(sx_plan_check_memory(other, all, &error), SX_OK);
+    assert_int_equal(sx_plan_check_memory(other, all - 1, &error), SX_ERROR_GPU_MEMORY);
+    assert_non_null(strstr(error.message, "keys and values of 1024 tokens"));
+    assert_non_null(strstr(error.message, "a context of 768 tokens fits"));
+    assert_non_null(strstr(error.message, "q8_0"));
+    assert_int_equal(sx_plan_check_memory(other, info.weight_bytes + 1000, &error), SX_ERROR_GPU_MEMORY);
+    assert_non_null(strstr(error.message, "smaller model"));
+    sx_engine_destroy(other);
+}
+
+// Keys and values in bytes: about half the memory, and still the same text whatever is drafted, reused or saved.
+static void test_q8(void **state)
+{
+    (void)state;
+    static test_reply plain, tree, again, loaded;
+    const sx_engine_info half = info_of(NULL);
+    sx_engine *other = test_open_bundled(&(sx_engine_desc){.kv_type = SX_KV_Q8_0});
+    sx_engine_info info;
+    sx_engine_get_info(other, &info);
+    assert_in_range(info.kv_bytes, half.kv_bytes / 2, half.kv_bytes * 6 / 10);
+    assert_true(info.bitwise_lossless);
+    sx_message turns[4];
+    sx_generate_desc desc = ask(turns, make_turns(turns, 1));
+    desc.maximum_tokens = 60;
+    desc.drafting.kind = SX_DRAFT_NONE;
+    sx_session *first = test_open_session(other), *second = test_open_session(other);
+    test_run(first, &desc, &plain, NULL, NULL);
+    desc.drafting.kind = SX_DRAFT_TREE;
+    test_run(second, &desc, &tree, NULL, NULL);
+    assert_same(&plain, &tree);
+    assert_true(tree.stats.accepted > 5);
+    test_run(second, &desc, &again, NULL, NULL);
+    assert_true(again.stats.reused_tokens > 10);
+    assert_same(&plain, &again);
+    sx_error error = {0};
+    assert_int_equal(sx_session_save(second, "context.session", &error), SX_OK);
+    assert_int_equal(sx_session_load(first, "context.session", &error), SX_OK);
+    test_run(first, &desc, &loaded, NULL, NULL);
+    assert_int_equal(loaded.stats.reused_tokens, again.stats.reused_tokens);
+    assert_same(&plain, &loaded);
+    sx_session *f16 = test_open_session(engine);
+    assert_int_equal(sx_session_load(f16, "context.session", &error), SX_ERROR_MISMATCH);
+    assert_non_null(strstr(error.message, "q8_0"));
+    remove("context.session");
+    // Close to what f16 gives: logits differ by the rounding of keys and values alone.
+    uint32_t tokens[40], wrong = 0;
+    for (uint32_t i = 0; i < 40; i++)
+        tokens[i] = (i * 31 + 7) % 300;
+    float *a = NULL, *b = NULL;
+    assert_int_equal(sx_session_logits(f16, tokens, 40, &a, NULL), SX_OK);
+    assert_int_equal(sx_session_logits(first, tokens, 40, &b, NULL), SX_OK);
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < 40 * (size_t)info.vocabulary; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        size += (double)a[i] * a[i];
+        wrong += a[i] != b[i];
+    }
+    assert_true(wrong > 0); // it is another cache, after all
+    assert_true(difference < 1e-3 * size);
+    sx_free(a);
+    sx_free(b);
+    sx_session_destroy(f16);
+    sx_session_destroy(first);
+    sx_session_destroy(second);
+    sx_engine_destroy(other);
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shifted),
-        cmocka_unit_test(test_last_turn_stays),
+        cmocka_unit_test(test_shifted), cmocka_unit_test(test_last_turn_stays),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_q8),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);

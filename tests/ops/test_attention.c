@@ -60,6 +60,36 @@ static void check_halves(const double *want, const uint32_t *got, uint32_t head_
     harness_compare(values, want, tolerance, head_dim, what);
 }
 
+static uint32_t kv_head_words(const sx_attention_shape *shape)
+{
+    return sx_kv_row_bytes(shape) / shape->kv_heads / 4;
+}
+
+// Component i of a key or value in q8_0.
+static float q8_component(const uint32_t *head, uint32_t head_dim, uint32_t i)
+{
+    float scale;
+    memcpy(&scale, head + head_dim / 4 + i / 32, sizeof scale);
+    return scale * (float)(int8_t)(head[i / 4] >> (8 * (i % 4)));
+}
+
+// Every component is the nearest of 255 steps of its block.
+static void check_q8(const double *want, const uint32_t *got, uint32_t head_dim, const char *what)
+{
+    double tolerance[256];
+    float values[256];
+    for (uint32_t i = 0; i < head_dim; i++) {
+        double largest = 0;
+        for (uint32_t k = i / 32 * 32; k < head_dim && k < i / 32 * 32 + 32; k++)
+            largest = fmax(largest, fabs(want[k]));
+        values[i] = q8_component(got, head_dim, i);
+        tolerance[i] = largest / 127 * 0.5 + 1e-5 * largest;
+        // The largest component gets the last step, so that none is wasted.
+        if (fabs(want[i]) == largest) tolerance[i] = 1e-5 * largest;
+    }
+    harness_compare(values, want, tolerance, head_dim, what);
+}
+
 typedef struct prepare_data {
     const sx_attention_shape *shape;
     uint32_t rows, width;
@@ -70,7 +100,7 @@ typedef struct prepare_data {
 static void check_prepared(const prepare_data *d, const uint32_t *q, const uint32_t *kv)
 {
     const sx_attention_shape *shape = d->shape;
-    const uint32_t row_words = shape->kv_heads * shape->head_dim / 2;
+    const uint32_t head_words = kv_head_words(shape), row_words = shape->kv_heads * head_words;
     for (uint32_t r = 0; r < d->rows; r++) {
         for (uint32_t head = 0; head < shape->heads + 2 * shape->kv_heads; head++) {
             double want[256];
@@ -86,17 +116,16 @@ static void check_prepared(const prepare_data *d, const uint32_t *q, const uint3
             if (kind == 0)
                 check_q(want, (const float *)q + (r * shape->heads + head) * shape->head_dim, shape->head_dim, what);
             else
-                check_halves(want,
-                             kv + ((kind - 1) * shape->slots + d->batch.slot[r]) * row_words +
-                                 kv_head * shape->head_dim / 2,
-                             shape->head_dim, what);
+                (shape->kv_q8 ? check_q8 : check_halves)(
+                    want, kv + ((kind - 1) * shape->slots + d->batch.slot[r]) * row_words + kv_head * head_words,
+                    shape->head_dim, what);
         }
     }
 }
 
 static void check_untouched(const prepare_data *d, const uint32_t *kv)
 {
-    const uint32_t row_words = d->shape->kv_heads * d->shape->head_dim / 2;
+    const uint32_t row_words = sx_kv_row_bytes(d->shape) / 4;
     for (uint32_t slot = 0; slot < 2 * d->shape->slots; slot++) {
         bool written = false;
         for (uint32_t r = 0; r < d->rows; r++)
@@ -118,7 +147,7 @@ static void check_prepare(const sx_attention_shape *shape, uint32_t rows, bool w
         d.batch.slot[r] = (7 * r + 1) % shape->slots;
     }
     const uint32_t q_words = rows * shape->heads * shape->head_dim;
-    const uint32_t kv_words = shape->slots * shape->kv_heads * shape->head_dim;
+    const uint32_t kv_words = 2 * shape->slots * sx_kv_row_bytes(shape) / 4;
     sx_gpu_buffer *qkv = harness_input(&H, d.qkv, rows * d.width);
     sx_gpu_buffer *norm = d.norm ? harness_input(&H, d.norm, 2 * shape->head_dim) : NULL;
     sx_gpu_buffer *inv_freq = harness_input(&H, d.inv_freq, shape->rope_dims / 2);
@@ -171,6 +200,18 @@ static void test_prepare(void **state)
     check_prepare(&shape, 1, true, 1000);
 }
 
+static void test_prepare_q8(void **state)
+{
+    (void)state;
+    harness_seed(&H, 7);
+    static const uint32_t head_dims[] = {4, 20, 32, 36, 64, 80, 128, 256}; // last blocks of 4, 20 and 16 components
+    for (int i = 0; i < 8; i++) {
+        sx_attention_shape shape = make_shape(4, 2, head_dims[i], 40);
+        shape.kv_q8 = true;
+        check_prepare(&shape, 1 + (uint32_t)i % 3, i % 2, 11 * (uint32_t)i);
+    }
+}
+
 // The drivers' own cosine and sine are not good enough here.
 static void test_far_positions(void **state)
 {
@@ -187,8 +228,8 @@ static void test_far_positions(void **state)
 // Keys and values in slots, as the kernels left them, and dense copies.
 typedef struct cache {
     const sx_attention_shape *shape;
-    uint16_t *halves; // [2][slots][kv_heads * head_dim]
-    float *values;    // the same as floats
+    uint32_t *words; // [2][slots][kv_heads] heads, shaders/kv.glsl
+    float *values;   // [2][slots][kv_heads * head_dim], the same as floats
     sx_gpu_buffer *buffer;
 } cache;
 
@@ -197,23 +238,51 @@ static uint32_t cache_row(const sx_attention_shape *shape)
     return shape->kv_heads * shape->head_dim;
 }
 
-static cache make_cache(const sx_attention_shape *shape)
+static size_t cache_words(const sx_attention_shape *shape)
+{
+    return 2 * (size_t)shape->slots * sx_kv_row_bytes(shape) / 4;
+}
+
+static cache empty_cache(const sx_attention_shape *shape)
 {
     cache c = {.shape = shape};
-    const size_t count = 2 * (size_t)shape->slots * cache_row(shape);
-    c.halves = malloc(count * sizeof *c.halves);
-    c.values = malloc(count * sizeof *c.values);
-    for (size_t i = 0; i < count; i++) {
-        c.halves[i] = sx_float_to_half(harness_uniform(&H, -3, 3));
-        c.values[i] = sx_half_to_float(c.halves[i]);
+    c.words = calloc(cache_words(shape), sizeof *c.words);
+    c.values = calloc(2 * (size_t)shape->slots * cache_row(shape), sizeof *c.values);
+    return c;
+}
+
+static void fill_head(const sx_attention_shape *shape, uint32_t *words, float *values)
+{
+    const uint32_t n = shape->head_dim;
+    for (uint32_t block = 0; shape->kv_q8 && block < (n + 31) / 32; block++) {
+        const float scale = harness_uniform(&H, 0.002f, 0.023f);
+        memcpy(words + n / 4 + block, &scale, sizeof scale);
     }
-    c.buffer = harness_input(&H, c.halves, count / 2);
+    for (uint32_t i = 0; i < n; i++) {
+        if (shape->kv_q8) {
+            words[i / 4] |= harness_random(&H) % 255 * 0x01010101u & 255u << (8 * (i % 4));
+            if ((words[i / 4] >> (8 * (i % 4)) & 255) == 128) words[i / 4] ^= 1u << (8 * (i % 4));
+            values[i] = q8_component(words, n, i);
+        } else {
+            const uint16_t half = sx_float_to_half(harness_uniform(&H, -3, 3));
+            words[i / 2] |= (uint32_t)half << (16 * (i % 2));
+            values[i] = sx_half_to_float(half);
+        }
+    }
+}
+
+static cache make_cache(const sx_attention_shape *shape)
+{
+    cache c = empty_cache(shape);
+    for (size_t head = 0; head < 2 * (size_t)shape->slots * shape->kv_heads; head++)
+        fill_head(shape, c.words + head * kv_head_words(shape), c.values + head * shape->head_dim);
+    c.buffer = harness_input(&H, c.words, cache_words(shape));
     return c;
 }
 
 static void free_cache(cache *c)
 {
-    free(c->halves);
+    free(c->words);
     free(c->values);
     harness_free(&H, c->buffer);
 }
@@ -319,6 +388,20 @@ static void test_attention(void **state)
     }
 }
 
+static void test_attention_q8(void **state)
+{
+    (void)state;
+    harness_seed(&H, 8);
+    static const uint32_t head_dims[] = {4, 20, 32, 36, 64, 80, 128, 256};
+    static const uint32_t rows[] = {1, 2, 4, 8, 16, 32, 3, 1};
+    for (int i = 0; i < 8; i++) {
+        sx_attention_shape shape = make_shape(6, i % 2 ? 3 : 2, head_dims[i], 300);
+        shape.kv_q8 = true;
+        if (i == 6) shape.window = 65;
+        check_attention(&shape, rows[i], 30 * (uint32_t)i, 5);
+    }
+}
+
 // Long contexts are served in several passes over the rows, which share the scratch.
 static void test_passes(void **state)
 {
@@ -350,27 +433,21 @@ static SxBatch make_tree(uint32_t rows, uint32_t length, uint32_t slots)
 
 static void copy_slot(const cache *from, uint32_t from_slot, const cache *to, uint32_t to_slot)
 {
-    const uint32_t row = cache_row(from->shape);
-    for (uint32_t half = 0; half < 2; half++) {
-        const size_t source = (size_t)(half * from->shape->slots + from_slot) * row;
-        const size_t target = (size_t)(half * to->shape->slots + to_slot) * row;
-        memcpy(to->halves + target, from->halves + source, row * sizeof *to->halves);
-        memcpy(to->values + target, from->values + source, row * sizeof *to->values);
-    }
+    const size_t row = sx_kv_row_bytes(from->shape) / 4;
+    for (uint32_t half = 0; half < 2; half++)
+        memcpy(to->words + (half * to->shape->slots + to_slot) * row,
+               from->words + (half * from->shape->slots + from_slot) * row, row * sizeof *to->words);
 }
 
 // The row's path laid out where sequential decoding would have put it, and attended to by the row alone.
 static uint32_t *run_alone(const cache *c, const SxBatch *tree, const float *q, uint32_t r)
 {
     const sx_attention_shape *shape = c->shape;
-    cache straight = {.shape = shape};
-    const size_t count = 2 * (size_t)shape->slots * cache_row(shape);
-    straight.halves = malloc(count * sizeof *straight.halves);
-    straight.values = malloc(count * sizeof *straight.values);
-    memcpy(straight.halves, c->halves, count * sizeof *straight.halves);
+    cache straight = empty_cache(shape);
+    memcpy(straight.words, c->words, cache_words(shape) * sizeof *straight.words);
     for (uint32_t p = tree->base; p <= tree->position[r]; p++)
         copy_slot(c, slot_of(tree, r, p), &straight, p);
-    straight.buffer = harness_input(&H, straight.halves, count / 2);
+    straight.buffer = harness_input(&H, straight.words, cache_words(shape));
     const SxBatch batch = harness_direct_batch(1, tree->position[r]);
     uint32_t *got = run_attention(&straight, &batch, q + (size_t)r * shape->heads * shape->head_dim, 1, 9);
     free_cache(&straight);
@@ -381,10 +458,11 @@ static void test_tree_rows_equal_rows_alone(void **state)
 {
     (void)state;
     harness_seed(&H, 5);
-    static const uint32_t lengths[] = {1, 20, 60, 63, 64, 150};
-    for (int i = 0; i < 6; i++) {
+    static const uint32_t lengths[] = {1, 20, 60, 63, 64, 150, 61, 150};
+    for (int i = 0; i < 8; i++) {
         sx_attention_shape shape = make_shape(6, 3, i % 2 ? 32 : 64, 260);
         if (i == 5) shape.window = 70;
+        shape.kv_q8 = i >= 6;
         const uint32_t rows = i < 3 ? 16 : 32, row_size = shape.heads * shape.head_dim;
         const SxBatch tree = make_tree(rows, lengths[i], shape.slots);
         cache c = make_cache(&shape);
@@ -429,8 +507,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prepare),
+        cmocka_unit_test(test_prepare_q8),
         cmocka_unit_test(test_far_positions),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_q8),
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_tree_rows_equal_rows_alone),
     };
