@@ -79,6 +79,13 @@ typedef struct sx_load_progress {
     uint64_t bytes_loaded, bytes_total;
 } sx_load_progress;
 
+// What the self-test of a load found (sx_engine_info tells it), to be kept by front ends that load often.
+typedef struct sx_selftest {
+    bool known; // false: nothing is known, the test runs
+    bool bitwise_lossless;
+    float draft_acceptance;
+} sx_selftest;
+
 typedef struct sx_engine_desc {
     const char *target_path;  // GGUF (the first part of a split one). NULL with no source: the bundled model and draft
     const char *draft_path;   // EAGLE-3 draft: GGUF, or safetensors / pytorch_model.bin with config.json beside it, or
@@ -97,9 +104,10 @@ typedef struct sx_engine_desc {
     const char *cache_dir;  // folder for compiled pipelines and measurements; NULL: none
     uint32_t context;       // tokens of every session; 0: the model's own, at most 8,192 and what memory allows
     sx_kv_type kv_type;
-    bool quantize_draft;                       // turn F16/BF16/F32 draft matrices into Q8_0 while loading
-    bool validation;                           // Vulkan validation layers
-    const char *template_name;                 // force a chat template; NULL: recognise the model's own
+    bool quantize_draft;       // turn F16/BF16/F32 draft matrices into Q8_0 while loading
+    sx_selftest selftest;      // of the same files on the same device and driver by the same program: spares the test
+    bool validation;           // Vulkan validation layers
+    const char *template_name; // force a chat template; NULL: recognise the model's own
     void (*log)(void *user, const char *line); // warnings; may be NULL; must outlive the engine
     void *log_user;
 } sx_engine_desc;

@@ -21,6 +21,9 @@ static const field engine_fields[] = {
     {"quantize_draft", FIELD_BOOL, ENGINE(quantize_draft), 0},
     {"no_draft", FIELD_BOOL, ENGINE(no_draft), 0},
     {"template", FIELD_STRING, ENGINE(template_name), 0},
+    {"selftest_known", FIELD_BOOL, ENGINE(selftest.known), 0},
+    {"selftest_lossless", FIELD_BOOL, ENGINE(selftest.bitwise_lossless), 0},
+    {"selftest_acceptance", FIELD_FLOAT, ENGINE(selftest.draft_acceptance), 0},
 };
 
 #define GENERATE(member) offsetof(sx_generate_desc, member)

@@ -18,9 +18,9 @@ self.addEventListener('install', (event) => {
 self.addEventListener('activate', (event) => {
     event.waitUntil(
         (async () => {
-            for (const name of await caches.keys()) {
-                if (name.startsWith('specexit-') && name !== NAME) await caches.delete(name);
-            }
+            const old = (await caches.keys()).filter((name) => name.startsWith('specexit-') && name !== NAME);
+            // What was found of the old program (worker/selftest.js) goes with it.
+            for (const name of old.length ? [...old, 'selftests'] : []) await caches.delete(name);
             await self.clients.claim();
         })(),
     );

@@ -252,6 +252,7 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     engine->quantize_draft = desc->quantize_draft;
     engine->keep_states = desc->keep_states;
     engine->load->begin_time = sx_clock_seconds();
+    sx_selftest_begin(engine, &desc->selftest);
     sx_status status = open_sources(engine, desc, error);
     if (status == SX_OK) status = read_model(engine, desc, error);
     if (status == SX_OK) {
@@ -308,7 +309,7 @@ static sx_status poll_compile(sx_engine *engine, sx_error *error)
     const sx_status status = sx_session_warm(load->probe, error);
     if (status != SX_OK) return status;
     sx_gpu_save_cache(engine->gpu);
-    load->stage = SX_LOAD_TESTING;
+    load->stage = load->tested ? SX_LOAD_READY : SX_LOAD_TESTING;
     load->fraction = 0.95;
     return SX_OK;
 }

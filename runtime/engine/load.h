@@ -15,6 +15,7 @@ struct sx_load {
     sx_draft *draft;         // NULL: none
     sx_signal_head *signals; // NULL: none, or the draft's own
     sx_session *probe;       // the session that records the first tapes and runs the self-tests
+    bool tested;             // the self-test's result is known already
     uint32_t test_step;
     float *test_logits; // [2, vocabulary] of the device's self-test
     double begin_time;
@@ -31,7 +32,9 @@ sx_status sx_plan_weights(sx_engine *engine, sx_error *error);
 // would fit.
 sx_status sx_plan_check_memory(sx_engine *engine, uint64_t budget, sx_error *error);
 
-// selftest.c: SX_OK with the stage at SX_LOAD_READY when all tests have run, else SX_PENDING.
+// selftest.c: takes over what an earlier load has found, or has the test run.
+void sx_selftest_begin(sx_engine *engine, const sx_selftest *known);
+// SX_OK with the stage at SX_LOAD_READY when all tests have run, else SX_PENDING.
 sx_status sx_selftest_poll(sx_engine *engine, sx_error *error);
 
 // bundled.c: false when this build carries no model.

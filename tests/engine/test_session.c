@@ -329,12 +329,31 @@ static void test_thresholds(void **state)
     assert_float_equal(settings.confidence_threshold, 0.5f, 0);
 }
 
+static void test_known_selftest(void **state)
+{
+    (void)state;
+    const sx_engine_desc desc = {.selftest = {.known = true, .bitwise_lossless = false, .draft_acceptance = 2.5f}};
+    sx_engine *known;
+    sx_error error = {0};
+    assert_int_equal(sx_engine_open(&desc, &known, &error), SX_OK);
+    sx_load_progress progress;
+    while (sx_engine_poll(known, &progress, &error) == SX_PENDING)
+        assert_int_not_equal(progress.stage, SX_LOAD_TESTING);
+    assert_int_equal(progress.stage, SX_LOAD_READY);
+    sx_engine_info info;
+    sx_engine_get_info(known, &info);
+    assert_false(info.bitwise_lossless);
+    assert_float_equal(info.draft_acceptance, 2.5, 0);
+    sx_engine_destroy(known);
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_thresholds),
+        TEST(test_known_selftest),
         TEST(test_counters),
         TEST(test_repeatable),
         TEST(test_prefix_reuse),

@@ -274,6 +274,13 @@ test('offline after the first visit', SLOW, async () => {
     await context.setOffline(true);
     await page.reload();
     await loaded();
+    // What the self-test found is known by now.
+    const { tested, lossless, acceptance } = await page.evaluate(() => {
+        const { bitwiseLossless, draftAcceptance } = globalThis.specexit.model.info;
+        return { tested: performance.getEntriesByName('specexit:testing').length, lossless: bitwiseLossless, acceptance: draftAcceptance };
+    });
+    assert.equal(tested, 0);
+    assert.ok(lossless && acceptance > 1);
     await configure({ policy: 'none', softBudget: 10 });
     await ask('What is 2 plus 3, times 2?');
     await idle(page);

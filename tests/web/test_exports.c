@@ -151,7 +151,9 @@ static void test_reply(void **state)
     (void)state;
     web_context *context = web_create();
     assert_int_equal(web_source_add(context, 7, "model.gguf", sizeof model_bytes, false), SX_OK);
-    assert_int_equal(web_engine_open(context, "", 0), SX_OK);
+    static const char tested[] = "selftest_known\0true\0selftest_lossless\0true\0selftest_acceptance\0"
+                                 "2.5\0";
+    assert_int_equal(web_engine_open(context, tested, sizeof tested - 1), SX_OK);
     while (web_engine_poll(context) == SX_PENDING)
         assert_non_null(strstr(web_text(context), "\"fraction\":"));
     assert_non_null(strstr(web_text(context), "\"stage\":\"ready\",\"fraction\":1"));

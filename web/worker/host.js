@@ -4,6 +4,7 @@ import * as cache from './cache.js';
 import { SpecexitError } from './error.js';
 import { canAllocate, describeGpu, moduleFields, openGpu } from './gpu.js';
 import { Reply } from './reply.js';
+import { keepSelftest, recallSelftest } from './selftest.js';
 import { BlobSource, MemorySource } from './sources.js';
 import { Wasm } from './wasm.js';
 
@@ -147,13 +148,15 @@ export class Host {
                 this.#wasm.addSource(id, source, isDraft);
             }
         }
-        this.#wasm.open(options);
+        const known = await recallSelftest(gpu, [...target, ...draft]);
+        this.#wasm.open({ ...known, ...options });
         for (let synced = 0; ; ) {
             this.#woken = false;
             const progress = this.#wasm.pollEngine();
             onProgress(progress);
             if (progress.ready) {
                 this.#ready = true;
+                if (!known.selftestKnown) await keepSelftest(gpu, [...target, ...draft], this.#wasm.info());
                 return;
             }
             signal?.throwIfAborted();

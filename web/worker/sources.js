@@ -25,6 +25,7 @@ export class BlobSource {
     constructor(name, blob) {
         this.name = name;
         this.size = blob.size;
+        this.changed = blob.lastModified; // of a File
         this.blob = blob;
     }
 
