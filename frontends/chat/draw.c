@@ -1,4 +1,5 @@
 #include "draw.h"
+#include "unicode.h"
 
 #include <math.h>
 #include <string.h>
@@ -112,12 +113,29 @@ void draw_clip(chat_draw *draw, const SDL_Rect *rect)
 
 int draw_text(chat_draw *draw, chat_font font, int x, int y, const char *text, chat_color color)
 {
-    return font_draw(draw->fonts, font, x, y, text, strlen(text), color);
+    return font_draw(draw->fonts, font, x, y, text, strlen(text), false, color);
 }
 
 int draw_text_width(chat_draw *draw, chat_font font, const char *text)
 {
     return font_width(draw->fonts, font, text, strlen(text));
+}
+
+// A label whose words run in more than one direction.
+static void draw_one_line(chat_draw *draw, const layout *line, SDL_Rect rect, chat_color color, int align)
+{
+    int left = 1 << 30, right = 0;
+    for (uint32_t i = 0; i < line->run_count; i++) {
+        if (line->runs[i].x < left) left = line->runs[i].x;
+        if (line->runs[i].x + line->runs[i].width > right) right = line->runs[i].x + line->runs[i].width;
+    }
+    int width = right - left, x = rect.x + (align == 1 ? (rect.w - width) / 2 : align == 2 ? rect.w - width : 0);
+    for (uint32_t i = 0; i < line->run_count; i++) {
+        const layout_run *run = &line->runs[i];
+        int y = rect.y + (rect.h - font_glyph_height(draw->fonts, run->font)) / 2;
+        font_draw(draw->fonts, run->font, x + run->x - left, y, line->plain.data + run->start, run->length, run->rtl,
+                  color);
+    }
 }
 
 void draw_text_in(chat_draw *draw, chat_font font, SDL_Rect rect, const char *text, chat_color color, int align)
@@ -135,9 +153,17 @@ void draw_text_in(chat_draw *draw, chat_font font, SDL_Rect rect, const char *te
         length += strlen("…");
         text = cut;
     }
+    if (unicode_has_rtl(text, length)) {
+        layout line = {0};
+        layout_measure measure = draw_measure(draw);
+        layout_build_plain(&line, text, length, font, LAYOUT_TEXT, 1 << 20, &measure);
+        draw_one_line(draw, &line, rect, color, align);
+        layout_free(&line);
+        return;
+    }
     int x = rect.x + (align == 1 ? (rect.w - width) / 2 : align == 2 ? rect.w - width : 0);
     int y = rect.y + (rect.h - font_glyph_height(draw->fonts, font)) / 2;
-    font_draw(draw->fonts, font, x, y, text, length, color);
+    font_draw(draw->fonts, font, x, y, text, length, false, color);
 }
 
 static int measure_width(void *user, chat_font font, const char *text, size_t length)
@@ -185,6 +211,7 @@ void draw_layout(chat_draw *draw, const layout *l, int x, int y, int top, int bo
                  bool dimmed)
 {
     const chat_theme *theme = draw->theme;
+    layout_measure measure = draw_measure(draw);
     draw_boxes(draw, l, x, y, top, bottom);
     for (uint32_t i = layout_first_visible(l, top - y); i < l->run_count; i++) {
         const layout_run *run = &l->runs[i];
@@ -193,14 +220,14 @@ void draw_layout(chat_draw *draw, const layout *l, int x, int y, int top, int bo
         uint32_t start = from > run->start ? from : run->start;
         uint32_t end = to < run->start + run->length ? to : run->start + run->length;
         if (start < end) {
-            int x0 = font_width(draw->fonts, run->font, text, start - run->start);
-            int x1 = font_width(draw->fonts, run->font, text, end - run->start);
-            draw_rect(draw, (SDL_Rect){x + run->x + x0, y + run->line_y, x1 - x0, run->line_height}, theme->selection);
+            int x0 = layout_run_x(l, &measure, run, start), x1 = layout_run_x(l, &measure, run, end);
+            int left = x0 < x1 ? x0 : x1, width = x0 < x1 ? x1 - x0 : x0 - x1;
+            draw_rect(draw, (SDL_Rect){x + left, y + run->line_y, width, run->line_height}, theme->selection);
         }
         chat_color color = run->role == LAYOUT_LINK            ? theme->accent
                            : dimmed || run->role == LAYOUT_DIM ? theme->dim
                                                                : theme->text;
-        font_draw(draw->fonts, run->font, x + run->x, y + run->y, text, run->length, color);
+        font_draw(draw->fonts, run->font, x + run->x, y + run->y, text, run->length, run->rtl, color);
         int ascent = font_ascent(draw->fonts, run->font);
         if (run->role == LAYOUT_LINK)
             draw_rect(draw, (SDL_Rect){x + run->x, y + run->y + ascent + px(draw, 2), run->width, 1}, color);

@@ -1,4 +1,5 @@
 #include "font.h"
+#include "unicode.h"
 
 #include <fontconfig/fontconfig.h>
 #include <math.h>
@@ -18,12 +19,14 @@ enum {
 typedef struct face {
     TTF_Font *font; // NULL: not opened yet, or cannot be
     bool tried;
+    float ratio; // of pictures of a fixed size (colour emoji) to what is drawn; 0: drawn as they are
 } face;
 
 typedef struct texture_slot {
     uint64_t key; // 0: free
     SDL_Texture *texture;
     int width, height;
+    bool colored;  // has colours of its own
     uint32_t used; // frame
 } texture_slot;
 
@@ -48,12 +51,14 @@ struct font_set {
 
 static char *match(const char *family, bool bold, bool italic, uint32_t point)
 {
+    bool color = point && unicode_is_emoji(point);
+    if (color) family = "emoji";
     FcPattern *pattern = FcPatternCreate();
     if (family) FcPatternAddString(pattern, FC_FAMILY, (const FcChar8 *)family);
     FcPatternAddInteger(pattern, FC_WEIGHT, bold ? FC_WEIGHT_DEMIBOLD : FC_WEIGHT_REGULAR);
     FcPatternAddInteger(pattern, FC_SLANT, italic ? FC_SLANT_ITALIC : FC_SLANT_ROMAN);
-    FcPatternAddBool(pattern, FC_OUTLINE, FcTrue);
-    FcPatternAddBool(pattern, FC_COLOR, FcFalse);
+    if (!color) FcPatternAddBool(pattern, FC_OUTLINE, FcTrue);
+    FcPatternAddBool(pattern, FC_COLOR, color);
     if (point) {
         FcCharSet *set = FcCharSetCreate();
         FcCharSetAddChar(set, point);
@@ -114,7 +119,10 @@ static TTF_Font *open_face(font_set *fonts, chat_font font, unsigned index)
     const chat_font_style *style = &chat_font_styles[font];
     const char *path = index ? fonts->fallback_paths[index - 1] : fonts->paths[style->mono][style->bold][style->italic];
     if (path) f->font = TTF_OpenFont(path, pixel_size(fonts, font));
-    if (f->font) TTF_SetFontHinting(f->font, TTF_HINTING_LIGHT_SUBPIXEL);
+    if (!f->font) return NULL;
+    TTF_SetFontHinting(f->font, TTF_HINTING_LIGHT_SUBPIXEL);
+    if (TTF_FontHeight(f->font) > 3 * pixel_size(fonts, font)) // it has pictures of one size only
+        f->ratio = 1.2f * (float)pixel_size(fonts, font) / (float)TTF_FontHeight(f->font);
     return f->font;
 }
 
@@ -165,7 +173,9 @@ void font_set_scale(font_set *fonts, float scale)
 static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
 {
     if (point < 0x250 || point == 0xFFFD) return 0;
+    bool color = unicode_is_emoji(point);
     for (unsigned i = 0; i <= fonts->fallback_count; i++) {
+        if (color && i == 0) continue; // the plain face may have it, too, but without colours
         TTF_Font *opened = open_face(fonts, font, i);
         if (opened && TTF_GlyphIsProvided32(opened, point)) return i;
     }
@@ -182,25 +192,82 @@ static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
     return opened && TTF_GlyphIsProvided32(opened, point) ? fonts->fallback_count : 0;
 }
 
-// Copies the next piece of one face into `piece`, terminated; returns its bytes.
-static size_t next_piece(font_set *fonts, chat_font font, const char *text, size_t length, char *piece, unsigned *index)
+typedef struct text_piece { // of one face and one script
+    char text[PIECE_LIMIT + 8];
+    size_t length; // bytes of the line it stands for
+    unsigned index;
+    const char *script;
+    bool rtl;
+} text_piece;
+
+static void next_piece(font_set *fonts, chat_font font, const char *text, size_t length, bool rtl, text_piece *piece)
 {
     size_t at = 0;
-    *index = 0;
+    *piece = (text_piece){.script = "", .rtl = rtl};
     while (at < length) {
         size_t next = at;
         uint32_t point = chat_utf8_decode(text, length, &next);
-        bool joins = point == 0x200D || (point >= 0xFE00 && point <= 0xFE0F) || (point >= 0x300 && point < 0x370);
-        unsigned wanted = joins && at ? *index : face_for(fonts, font, point);
-        if (at && (wanted != *index || next > PIECE_LIMIT)) break;
-        *index = wanted;
+        bool joins = at && unicode_joins(point);
+        unsigned wanted = joins ? piece->index : face_for(fonts, font, point);
+        const char *script = unicode_script(point);
+        bool neutral = joins || point < 0x41 || (point >= 0x2000 && point < 0x2070);
+        if (neutral) script = piece->script;
+        if (at && (wanted != piece->index || next > PIECE_LIMIT || strcmp(script, piece->script) != 0)) break;
+        piece->index = wanted;
+        piece->script = script;
         at = next;
     }
-    size_t out = 0;
     for (size_t i = 0; i < at; i++)
-        piece[out++] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
-    piece[out] = 0;
-    return at;
+        piece->text[i] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+    piece->text[at] = 0;
+    piece->length = at;
+}
+
+static TTF_Font *face_of(font_set *fonts, chat_font font, const text_piece *piece)
+{
+    TTF_Font *opened = open_face(fonts, font, piece->index);
+    if (!opened) return NULL;
+    TTF_SetFontDirection(opened, piece->rtl ? TTF_DIRECTION_RTL : TTF_DIRECTION_LTR);
+    TTF_SetFontScriptName(opened, piece->script[0] ? piece->script : "Zyyy");
+    return opened;
+}
+
+static int scaled(const font_set *fonts, chat_font font, unsigned index, int length)
+{
+    float ratio = fonts->faces[font][index].ratio;
+    return ratio > 0 ? (int)lroundf((float)length * ratio) : length;
+}
+
+// Averages the pixels that fall into one: pictures of 128 pixels become some of 18.
+static SDL_Surface *shrink(SDL_Surface *from, int width, int height)
+{
+    SDL_Surface *to = SDL_CreateRGBSurfaceWithFormat(0, width, height, 32, SDL_PIXELFORMAT_ARGB8888);
+    if (!to || from->format->BytesPerPixel != 4) {
+        SDL_FreeSurface(to);
+        return from;
+    }
+    for (int y = 0; y < height; y++) {
+        uint32_t *row = (uint32_t *)((char *)to->pixels + y * to->pitch);
+        int top = y * from->h / height, bottom = (y + 1) * from->h / height;
+        for (int x = 0; x < width; x++) {
+            int left = x * from->w / width, right = (x + 1) * from->w / width;
+            uint32_t sum[4] = {0}, count = 0; // alpha, and colours weighed by it
+            for (int sy = top; sy < bottom; sy++) {
+                const uint32_t *source = (const uint32_t *)((const char *)from->pixels + sy * from->pitch);
+                for (int sx = left; sx < right; sx++, count++) {
+                    uint32_t alpha = source[sx] >> 24;
+                    sum[0] += alpha;
+                    for (int c = 1; c < 4; c++)
+                        sum[c] += (source[sx] >> (24 - 8 * c) & 255) * alpha;
+                }
+            }
+            row[x] = count && sum[0]
+                         ? (sum[0] / count) << 24 | (sum[1] / sum[0]) << 16 | (sum[2] / sum[0]) << 8 | sum[3] / sum[0]
+                         : 0;
+        }
+    }
+    SDL_FreeSurface(from);
+    return to;
 }
 
 static uint64_t hash_of(chat_font font, unsigned index, const char *text, size_t length)
@@ -218,15 +285,15 @@ int font_width(font_set *fonts, chat_font font, const char *text, size_t length)
     uint64_t key = hash_of(font, 0, text, length);
     width_slot *slot = &fonts->widths[key & (WIDTH_SLOTS - 1)];
     if (slot->key == key) return slot->width;
-    char piece[PIECE_LIMIT + 8];
+    text_piece piece;
     int total = 0;
-    for (size_t at = 0; at < length;) {
-        unsigned index;
+    bool rtl = unicode_has_rtl(text, length); // measured as it will be drawn
+    for (size_t at = 0; at < length; at += piece.length) {
         int width = 0, height;
-        at += next_piece(fonts, font, text + at, length - at, piece, &index);
-        TTF_Font *opened = open_face(fonts, font, index);
-        if (opened) TTF_SizeUTF8(opened, piece, &width, &height);
-        total += width;
+        next_piece(fonts, font, text + at, length - at, rtl, &piece);
+        TTF_Font *opened = face_of(fonts, font, &piece);
+        if (opened) TTF_SizeUTF8(opened, piece.text, &width, &height);
+        total += scaled(fonts, font, piece.index, width);
     }
     *slot = (width_slot){.key = key, .width = total};
     return total;
@@ -275,9 +342,9 @@ static void evict(font_set *fonts, uint32_t age)
     free(kept);
 }
 
-static const texture_slot *texture_of(font_set *fonts, chat_font font, unsigned index, const char *piece)
+static const texture_slot *texture_of(font_set *fonts, chat_font font, const text_piece *piece)
 {
-    uint64_t key = hash_of(font, index, piece, strlen(piece)), at = key;
+    uint64_t key = hash_of(font, 2 * piece->index + piece->rtl, piece->text, piece->length), at = key;
     while (fonts->textures[at & (TEXTURE_SLOTS - 1)].key) {
         texture_slot *slot = &fonts->textures[at++ & (TEXTURE_SLOTS - 1)];
         if (slot->key != key) continue;
@@ -287,9 +354,12 @@ static const texture_slot *texture_of(font_set *fonts, chat_font font, unsigned 
     texture_slot *slot = &fonts->textures[at & (TEXTURE_SLOTS - 1)];
     *slot = (texture_slot){.key = key, .used = fonts->frame};
     fonts->texture_count++;
-    TTF_Font *opened = open_face(fonts, font, index);
-    SDL_Surface *surface = opened ? TTF_RenderUTF8_Blended(opened, piece, (SDL_Color){255, 255, 255, 255}) : NULL;
+    TTF_Font *opened = face_of(fonts, font, piece);
+    SDL_Surface *surface = opened ? TTF_RenderUTF8_Blended(opened, piece->text, (SDL_Color){255, 255, 255, 255}) : NULL;
     if (!surface) return slot;
+    slot->colored = fonts->faces[font][piece->index].ratio > 0;
+    int width = scaled(fonts, font, piece->index, surface->w), height = scaled(fonts, font, piece->index, surface->h);
+    if (slot->colored && width > 0 && height > 0) surface = shrink(surface, width, height);
     slot->texture = SDL_CreateTextureFromSurface(fonts->renderer, surface);
     slot->width = surface->w;
     slot->height = surface->h;
@@ -298,23 +368,26 @@ static const texture_slot *texture_of(font_set *fonts, chat_font font, unsigned 
     return slot;
 }
 
-int font_draw(font_set *fonts, chat_font font, int x, int y, const char *text, size_t length, chat_color color)
+int font_draw(font_set *fonts, chat_font font, int x, int y, const char *text, size_t length, bool rtl,
+              chat_color color)
 {
-    char piece[PIECE_LIMIT + 8];
-    int start = x, ascent = font_ascent(fonts, font);
-    for (size_t at = 0; at < length;) {
-        unsigned index;
-        at += next_piece(fonts, font, text + at, length - at, piece, &index);
+    text_piece piece;
+    int ascent = font_ascent(fonts, font), total = 0, right = rtl ? x + font_width(fonts, font, text, length) : 0;
+    for (size_t at = 0; at < length; at += piece.length) {
+        next_piece(fonts, font, text + at, length - at, rtl, &piece);
         if (fonts->texture_count > TEXTURE_SLOTS * 3 / 4) evict(fonts, 0);
-        const texture_slot *slot = texture_of(fonts, font, index, piece);
+        const texture_slot *slot = texture_of(fonts, font, &piece);
         if (!slot->texture) continue;
-        int shift = index ? ascent - TTF_FontAscent(open_face(fonts, font, index)) : 0;
-        SDL_SetTextureColorMod(slot->texture, color.r, color.g, color.b);
-        SDL_SetTextureAlphaMod(slot->texture, color.a);
-        SDL_RenderCopy(fonts->renderer, slot->texture, NULL, &(SDL_Rect){x, y + shift, slot->width, slot->height});
-        x += slot->width;
+        TTF_Font *opened = open_face(fonts, font, piece.index);
+        int shift = piece.index ? ascent - scaled(fonts, font, piece.index, TTF_FontAscent(opened)) : 0;
+        int left = rtl ? right - total - slot->width : x + total;
+        chat_color ink = slot->colored ? (chat_color){255, 255, 255, color.a} : color;
+        SDL_SetTextureColorMod(slot->texture, ink.r, ink.g, ink.b);
+        SDL_SetTextureAlphaMod(slot->texture, ink.a);
+        SDL_RenderCopy(fonts->renderer, slot->texture, NULL, &(SDL_Rect){left, y + shift, slot->width, slot->height});
+        total += slot->width;
     }
-    return x - start;
+    return total;
 }
 
 void font_end_frame(font_set *fonts)

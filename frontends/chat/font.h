@@ -19,8 +19,10 @@ int font_width(font_set *fonts, chat_font font, const char *text, size_t length)
 int font_line_height(font_set *fonts, chat_font font);
 int font_ascent(font_set *fonts, chat_font font);
 int font_glyph_height(font_set *fonts, chat_font font); // of the box the glyphs are drawn in
-// Draws one line with its top left corner at x, y; returns its width.
-int font_draw(font_set *fonts, chat_font font, int x, int y, const char *text, size_t length, chat_color color);
+// Draws one line with its top left corner at x, y, its first character on the right where it is `rtl`; returns its
+// width.
+int font_draw(font_set *fonts, chat_font font, int x, int y, const char *text, size_t length, bool rtl,
+              chat_color color);
 // Once a frame: drops textures that were not used for long.
 void font_end_frame(font_set *fonts);
 

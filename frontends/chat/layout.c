@@ -1,4 +1,5 @@
 #include "layout.h"
+#include "unicode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +11,11 @@ typedef struct builder {
     int left, right; // of the text being set
     int y;           // top of the line being set
     int pen;
-    uint32_t line_first; // its first run
-    int align;           // 0 left, 1 centre, 2 right
-    int minimum_height;  // of an empty line
-    bool chips;          // inline code gets a background
+    uint32_t line_first;       // its first run
+    int align;                 // 0 left, 1 centre, 2 right
+    int minimum_height;        // of an empty line
+    bool chips;                // inline code gets a background
+    bool direction_known, rtl; // of the paragraph
 } builder;
 
 static int width_of(builder *b, chat_font font, const char *text, size_t length)
@@ -32,8 +34,89 @@ static layout_box *add_box(layout *out, layout_box_kind kind, int x, int y, int 
     return box;
 }
 
+static layout_run *add_run(layout *out)
+{
+    if (out->run_count == out->run_capacity) {
+        out->run_capacity = out->run_capacity ? out->run_capacity * 2 : 64;
+        out->runs = chat_reallocate(out->runs, out->run_capacity, sizeof *out->runs);
+    }
+    return &out->runs[out->run_count++];
+}
+
+// Splits the line's runs where the direction changes; levels [..] are those of the plain text from `start` on.
+static void split_runs(builder *b, uint32_t start, const uint8_t *levels)
+{
+    layout *out = b->out;
+    for (uint32_t i = b->line_first; i < out->run_count; i++) {
+        uint32_t first = out->runs[i].start - start, end = 1;
+        while (end < out->runs[i].length && levels[first + end] == levels[first])
+            end++;
+        out->runs[i].rtl = levels[first] & 1;
+        if (end == out->runs[i].length) continue;
+        add_run(out);
+        memmove(out->runs + i + 1, out->runs + i, (out->run_count - i - 1) * sizeof *out->runs);
+        layout_run *head = &out->runs[i], *tail = head + 1;
+        tail->start += end;
+        tail->length -= end;
+        head->length = end;
+        head->width = width_of(b, head->font, out->plain.data + head->start, head->length);
+        tail->width = width_of(b, tail->font, out->plain.data + tail->start, tail->length);
+    }
+}
+
+// Rule L2 of UAX 9: from the highest level down, what has this level or a higher one is turned around.
+static void place_runs(builder *b, uint32_t start, const uint8_t *levels)
+{
+    layout *out = b->out;
+    uint32_t count = out->run_count - b->line_first;
+    uint32_t *order = chat_reallocate(NULL, count, sizeof *order);
+    int highest = 0, x = count ? out->runs[b->line_first].x : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = b->line_first + i;
+        if (levels[out->runs[order[i]].start - start] > highest) highest = levels[out->runs[order[i]].start - start];
+    }
+    for (int level = highest; level > 0; level--) {
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t end = i;
+            while (end < count && levels[out->runs[order[end]].start - start] >= level)
+                end++;
+            for (uint32_t low = i, high = end; low + 1 < high; low++) {
+                uint32_t swapped = order[low];
+                order[low] = order[--high];
+                order[high] = swapped;
+            }
+            if (end > i) i = end;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        out->runs[order[i]].x = x;
+        x += out->runs[order[i]].width;
+    }
+    b->pen = x;
+    free(order);
+}
+
+static void reorder_line(builder *b)
+{
+    layout *out = b->out;
+    if (out->run_count == b->line_first) return;
+    uint32_t start = out->runs[b->line_first].start, length = (uint32_t)out->plain.length - start;
+    const char *text = out->plain.data + start;
+    if (!b->rtl && !unicode_has_rtl(text, length)) {
+        b->direction_known = true; // the paragraph began from left to right
+        return;
+    }
+    uint8_t *levels = chat_reallocate(NULL, length, 1);
+    if (unicode_levels(text, length, &b->direction_known, &b->rtl, levels)) {
+        split_runs(b, start, levels);
+        place_runs(b, start, levels);
+    }
+    free(levels);
+}
+
 static void end_line(builder *b)
 {
+    reorder_line(b);
     layout *out = b->out;
     int height = 0, ascent = 0;
     for (uint32_t i = b->line_first; i < out->run_count; i++) {
@@ -43,7 +126,8 @@ static void end_line(builder *b)
         if (a > ascent) ascent = a;
     }
     if (height == 0) height = b->minimum_height;
-    int shift = b->align ? (b->right - b->pen) / (b->align == 1 ? 2 : 1) : 0;
+    int align = b->align ? b->align : b->rtl ? 2 : 0;
+    int shift = align ? (b->right - b->pen) / (align == 1 ? 2 : 1) : 0;
     for (uint32_t i = b->line_first; i < out->run_count; i++) {
         layout_run *run = &out->runs[i];
         run->x += shift > 0 ? shift : 0;
@@ -105,18 +189,14 @@ static void put(builder *b, const style *s, const char *text, size_t length)
         last->width += width;
         return;
     }
-    if (out->run_count == out->run_capacity) {
-        out->run_capacity = out->run_capacity ? out->run_capacity * 2 : 64;
-        out->runs = chat_reallocate(out->runs, out->run_capacity, sizeof *out->runs);
-    }
-    out->runs[out->run_count++] = (layout_run){.x = b->pen - width,
-                                               .width = width,
-                                               .font = (uint8_t)s->font,
-                                               .role = (uint8_t)s->role,
-                                               .strike = s->strike,
-                                               .start = start,
-                                               .length = (uint32_t)length,
-                                               .url = s->url};
+    *add_run(out) = (layout_run){.x = b->pen - width,
+                                 .width = width,
+                                 .font = (uint8_t)s->font,
+                                 .role = (uint8_t)s->role,
+                                 .strike = s->strike,
+                                 .start = start,
+                                 .length = (uint32_t)length,
+                                 .url = s->url};
 }
 
 // A word wider than the line is broken between characters.
@@ -147,33 +227,20 @@ static void put_word(builder *b, const style *s, const char *word, size_t length
     }
 }
 
-// Chinese, Japanese and Korean text breaks between any two characters.
-static bool breaks_anywhere(uint32_t point)
+static bool is_blank(char c)
 {
-    return (point >= 0x2E80 && point <= 0xA4CF) || (point >= 0xAC00 && point <= 0xD7A3) ||
-           (point >= 0xF900 && point <= 0xFAFF) || (point >= 0xFE30 && point <= 0xFE4F) ||
-           (point >= 0xFF00 && point <= 0xFFEF) || (point >= 0x20000 && point <= 0x3FFFF);
-}
-
-static size_t word_end(const char *text, size_t length, size_t at)
-{
-    size_t next = at;
-    if (breaks_anywhere(chat_utf8_decode(text, length, &next))) return next;
-    while (next < length && text[next] != ' ' && text[next] != '\n' && text[next] != '\t') {
-        size_t after = next;
-        if (breaks_anywhere(chat_utf8_decode(text, length, &after))) break;
-        next = after;
-        if (text[next - 1] == '-' || text[next - 1] == '/') break;
-    }
-    return next;
+    return c == ' ' || c == '\n' || c == '\t';
 }
 
 static void set_text(builder *b, const style *s, const char *text, size_t length)
 {
+    bool *breaks = chat_reallocate(NULL, length + 1, sizeof *breaks);
+    unicode_breaks(text, length, breaks);
     size_t at = 0;
     while (at < length) {
         if (text[at] == '\n') {
             end_line(b);
+            b->direction_known = b->rtl = false;
             chat_text_append(&b->out->plain, "\n", 1);
             at++;
         } else if (text[at] == '\t') {
@@ -186,11 +253,14 @@ static void set_text(builder *b, const style *s, const char *text, size_t length
             put(b, s, text + at, end - at);
             at = end;
         } else {
-            size_t end = word_end(text, length, at);
+            size_t end = at + 1;
+            while (end < length && !is_blank(text[end]) && !breaks[end - 1])
+                end++;
             put_word(b, s, text + at, end - at);
             at = end;
         }
     }
+    free(breaks);
 }
 
 static void begin(builder *b, int left, int right)
@@ -198,6 +268,7 @@ static void begin(builder *b, int left, int right)
     b->left = b->pen = left;
     b->right = right > left + 4 * b->measure->unit ? right : left + 4 * b->measure->unit;
     b->line_first = b->out->run_count;
+    b->direction_known = b->rtl = false;
 }
 
 static void end_block(builder *b)
@@ -435,14 +506,20 @@ const layout_run *layout_run_at(const layout *l, int x, int y)
     return NULL;
 }
 
+int layout_run_x(const layout *l, const layout_measure *measure, const layout_run *run, uint32_t offset)
+{
+    int before = measure->width(measure->user, run->font, l->plain.data + run->start, offset - run->start);
+    return run->rtl ? run->x + run->width - before : run->x + before;
+}
+
 static uint32_t offset_in(const layout *l, const layout_measure *measure, const layout_run *run, int x)
 {
     const char *text = l->plain.data + run->start;
-    int before = 0;
+    int wanted = run->rtl ? run->x + run->width - x : x - run->x, before = 0;
     for (size_t at = 0; at < run->length;) {
         size_t next = chat_utf8_next(text, run->length, at);
         int after = measure->width(measure->user, run->font, text, next);
-        if (x < run->x + (before + after) / 2) return run->start + (uint32_t)at;
+        if (wanted < (before + after) / 2) return run->start + (uint32_t)at;
         before = after;
         at = next;
     }
@@ -479,7 +556,7 @@ void layout_position(const layout *l, const layout_measure *measure, uint32_t of
         const layout_run *run = &l->runs[i];
         if (run->start > offset) break;
         uint32_t inside = offset - run->start < run->length ? offset - run->start : run->length;
-        *x = run->x + measure->width(measure->user, run->font, l->plain.data + run->start, inside);
+        *x = layout_run_x(l, measure, run, run->start + inside);
         *y = run->line_y;
         *height = run->line_height;
         at = run->start + inside;

@@ -35,6 +35,7 @@ typedef struct layout_run {
     int line_y, line_height; // of the line the run stands in
     uint8_t font, role;
     bool strike;
+    bool rtl;               // runs from right to left
     uint32_t start, length; // bytes of layout.plain
     int32_t url;            // offset in layout.urls, -1: none
 } layout_run;
@@ -54,7 +55,7 @@ typedef struct layout_box {
 } layout_box;
 
 typedef struct layout {
-    layout_run *runs; // top to bottom, except that cells of a table row stand side by side
+    layout_run *runs; // in the order of the text, that is top to bottom, cells of a table row side by side
     layout_box *boxes;
     uint32_t run_count, run_capacity, box_count, box_capacity;
     chat_text plain; // what is copied
@@ -67,6 +68,8 @@ void layout_build_plain(layout *out, const char *text, size_t length, chat_font 
                         const layout_measure *measure);
 void layout_free(layout *out);
 
+// Where the character at `offset`, inside the run, begins: on its right where it runs from right to left.
+int layout_run_x(const layout *l, const layout_measure *measure, const layout_run *run, uint32_t offset);
 // The offset in `plain` nearest to the point; between 0 and plain.length.
 uint32_t layout_hit(const layout *l, const layout_measure *measure, int x, int y);
 // The run under the point, NULL: none.

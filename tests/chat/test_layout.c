@@ -124,6 +124,43 @@ static void half_written_markdown_is_fine(void **unused)
     layout_free(&l);
 }
 
+static void punctuation_stays_with_its_character(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    plain(&l, "日本語、中文。", 30); // three to a line, but no line begins with a comma
+    for (uint32_t i = 0; i < l.run_count; i++) {
+        assert_memory_not_equal(l.plain.data + l.runs[i].start, "、", 3);
+        assert_memory_not_equal(l.plain.data + l.runs[i].start, "。", 3);
+    }
+    assert_true(l.run_count > 2);
+    layout_free(&l);
+}
+
+static void directions_are_mixed(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    plain(&l, "abc אבג 12 דה xyz", 400);
+    if (l.run_count == 1) skip(); // built without FriBidi
+    assert_int_equal(l.run_count, 5);
+    assert_false(l.runs[0].rtl || l.runs[4].rtl);
+    assert_true(l.runs[1].rtl && l.runs[3].rtl && !l.runs[2].rtl);
+    assert_true(l.runs[1].x > l.runs[2].x && l.runs[2].x > l.runs[3].x); // the numbers stand between, each in its order
+    int total = 0;
+    for (uint32_t i = 0; i < l.run_count; i++)
+        total += l.runs[i].width;
+    assert_int_equal(total, 170);
+    for (uint32_t offset = 4; offset < 10; offset += 2) { // inside of the first Hebrew word
+        int x, y, h;
+        layout_position(&l, &measure, offset, &x, &y, &h);
+        assert_int_equal(layout_hit(&l, &measure, x - 1, y + 1), offset);
+    }
+    plain(&l, "אבג abc", 400); // a paragraph of its own from right to left: it stands on the right
+    assert_int_equal(l.runs[0].x + l.runs[0].width, 400);
+    layout_free(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +169,8 @@ int main(void)
         cmocka_unit_test(markdown_becomes_blocks),
         cmocka_unit_test(tables_fit),
         cmocka_unit_test(half_written_markdown_is_fine),
+        cmocka_unit_test(punctuation_stays_with_its_character),
+        cmocka_unit_test(directions_are_mixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
