@@ -10,16 +10,19 @@ static void fail(const char *what, const sx_error *error)
     exit(1);
 }
 
+// A message of the validation layers ends the test.
 static void print_log(void *user, const char *line)
 {
     (void)user;
     fprintf(stderr, "log: %s\n", line);
+    if (strncmp(line, "validation ", 11) == 0) exit(1);
 }
 
 sx_engine *test_open_bundled(const sx_engine_desc *desc)
 {
     sx_engine_desc with_log = desc ? *desc : (sx_engine_desc){0};
     with_log.log = print_log;
+    with_log.validation = test_number("SX_VALIDATION", 1) != 0;
     with_log.cache_dir = getenv("SX_TEST_CACHE");
     sx_engine *engine = NULL;
     sx_error error = {0};
