@@ -363,6 +363,44 @@ static void filters_at_their_edges(void **data)
     release(&f);
 }
 
+// Shares a little below and above what the best k tokens hold: one token more or less is drawn often enough to be seen.
+static void nucleus_at_its_edge(void **data)
+{
+    harness *h = *data;
+    harness_seed(h, 10);
+    enum { TOKENS = 20, VOCABULARY = 100 };
+    static const float nudge = 2.5e-4f; // far above the device's rounding of about 2e-5
+    fixture f = make(h, VOCABULARY, 32, 0);
+    double mass[TOKENS + 1] = {0};
+    for (uint32_t i = 0; i < VOCABULARY * 32; i++) {
+        const uint32_t rank = i % VOCABULARY;
+        f.logits[i] = rank < TOKENS ? 2.0f - 0.02f * (float)rank : -80.0f;
+    }
+    for (uint32_t rank = 0; rank < TOKENS; rank++) {
+        mass[rank + 1] = mass[rank] + exp(-0.02 * rank);
+    }
+    f.settings.temperature = 1.0f;
+    uint32_t doubtful = 0;
+    for (uint32_t k = 1; k < TOKENS; k++) {
+        for (int above = 0; above < 2; above++) {
+            const uint32_t kept = k + (uint32_t)above;
+            uint32_t seen[VOCABULARY] = {0};
+            f.settings.top_p = (float)(mass[k] / mass[TOKENS]) + (above ? nudge : -nudge);
+            for (uint32_t round = 0; round < 16; round++) {
+                f.settings.seed_low = round;
+                doubtful += check_rows(&f, "nucleus");
+                for (uint32_t row = 0; row < f.rows; row++) {
+                    assert_true(f.samples[row].token < kept);
+                    seen[f.samples[row].token]++;
+                }
+            }
+            assert_true(seen[kept - 1] != 0);
+        }
+    }
+    assert_true(doubtful < 100); // of 19,456: draws between two tokens that are as good as equal
+    release(&f);
+}
+
 static void large_vocabularies(void **data)
 {
     harness *h = *data;
@@ -476,6 +514,7 @@ int main(void)
         cmocka_unit_test_prestate(penalties_and_bias, &h),
         cmocka_unit_test_prestate(filters_agree, &h),
         cmocka_unit_test_prestate(filters_at_their_edges, &h),
+        cmocka_unit_test_prestate(nucleus_at_its_edge, &h),
         cmocka_unit_test_prestate(large_vocabularies, &h),
         cmocka_unit_test_prestate(draws_the_distribution, &h),
         cmocka_unit_test_prestate(rows_do_not_matter, &h),
