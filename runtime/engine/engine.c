@@ -98,6 +98,26 @@ static sx_status read_exit_message(sx_engine *engine, const sx_gguf *metadata, c
     return SX_OK;
 }
 
+// The forced template, else the file's own; an unknown one leaves raw prompts only. A file that carries none, as base
+// models do, may still tell by its vocabulary.
+static sx_status choose_template(sx_engine *engine, const sx_gguf *metadata, const char *forced, sx_error *error)
+{
+    sx_gguf_string chat = {0};
+    sx_status status = sx_gguf_get_string(metadata, "tokenizer.chat_template", false, &chat, error);
+    if (status != SX_OK) return status;
+    if (forced) return sx_template_choose(forced, chat.data, chat.length, &engine->template_id, error);
+    engine->template_id = sx_template_detect(chat.data, chat.length);
+    if (chat.length) return SX_OK;
+    engine->template_id = sx_template_of_vocabulary(engine->tokenizer);
+    if (engine->template_id != SX_TEMPLATE_NONE)
+        sx_engine_log(
+            engine,
+            "template: the file carries none, its vocabulary has the turns of %s, which is used; a base model "
+            "may not have been trained with them",
+            sx_template_facts(engine->template_id)->name);
+    return SX_OK;
+}
+
 static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     sx_load *load = engine->load;
@@ -115,12 +135,7 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
         return sx_fail(error, SX_ERROR_FORMAT,
                        "%s: tokenizer.ggml.tokens has %u tokens, token_embd.weight only %u rows", name,
                        sx_tokenizer_count(engine->tokenizer), engine->hparams.vocabulary);
-    sx_gguf_string chat = {0};
-    status = sx_gguf_get_string(metadata, "tokenizer.chat_template", false, &chat, error);
-    if (status == SX_OK && desc->template_name)
-        status = sx_template_choose(desc->template_name, chat.data, chat.length, &engine->template_id, error);
-    else if (status == SX_OK)
-        engine->template_id = sx_template_detect(chat.data, chat.length);
+    status = choose_template(engine, metadata, desc->template_name, error);
     if (status == SX_OK) status = read_exit_message(engine, metadata, name, error);
     if (status == SX_OK) status = sx_vocabulary_flags(engine, error);
     if (status == SX_OK) status = sx_vocabulary_markers(engine, error);

@@ -161,6 +161,23 @@ sx_template_id sx_template_detect(const char *text, size_t length)
     return id;
 }
 
+sx_template_id sx_template_of_vocabulary(const sx_tokenizer *tokenizer)
+{
+    static const struct {
+        sx_template_id id;
+        const char *markers[2];
+    } rows[] = {{SX_TEMPLATE_GEMMA3, {"<start_of_turn>", "<end_of_turn>"}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool all = true;
+        for (int m = 0; m < 2 && all; m++) {
+            const int32_t id = sx_token_find(tokenizer, rows[i].markers[m], strlen(rows[i].markers[m]));
+            all = id >= 0 && sx_token_type(tokenizer, id) == SX_TOKEN_CONTROL;
+        }
+        if (all) return rows[i].id;
+    }
+    return SX_TEMPLATE_NONE;
+}
+
 sx_status sx_template_choose(const char *forced, const char *text, size_t length, sx_template_id *id, sx_error *error)
 {
     *id = SX_TEMPLATE_NONE;

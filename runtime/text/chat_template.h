@@ -49,6 +49,9 @@ const sx_template_info *sx_template_facts(sx_template_id id);
 // SX_TEMPLATE_NONE when no signature matches. `text` is the file's `tokenizer.chat_template`; NULL with length 0 is
 // allowed (a file without one).
 sx_template_id sx_template_detect(const char *text, size_t length);
+// For a file without `tokenizer.chat_template`: the template whose turn markers are control tokens of the vocabulary,
+// where these markers belong to one template alone; else SX_TEMPLATE_NONE. Such a file is usually a base model.
+sx_template_id sx_template_of_vocabulary(const sx_tokenizer *tokenizer);
 // By the name given to --template; SX_TEMPLATE_NONE when unknown. NULL is allowed.
 sx_template_id sx_template_by_name(const char *name);
 // All names, separated by ", ": for messages and help.

@@ -126,8 +126,8 @@ static void test_golden(void **state)
     check_golden(root, "demo", demo_folder, "demo.gguf");
     check_golden(root, "qwen2", vocab, "ggml-vocab-qwen2.gguf");
     check_golden(root, "llama-bpe", vocab, "ggml-vocab-llama-bpe.gguf");
-    check_golden(root, "smollm2", models_folder, "SmolLM2-135M-Instruct.Q4_1.gguf");
-    check_golden(root, "gemma3", models_folder, "gemma-3-270m-q4_k_m.gguf");
+    check_golden(root, "smollm2", models_folder, "smollm2-135m.gguf");
+    check_golden(root, "gemma3", models_folder, "gemma3-270m.gguf");
     sx_arena_free(&arena);
 }
 
@@ -171,6 +171,18 @@ static void test_demo_prompt(void **state)
     sx_tokenizer_free(tokenizer);
 }
 
+// Turn markers of one template alone give it away where a file carries none.
+static void test_template_of_vocabulary(void **state)
+{
+    (void)state;
+    sx_tokenizer *demo = find_vocabulary(demo_folder, "demo.gguf");
+    sx_tokenizer *gemma = find_vocabulary(models_folder, "gemma3-270m.gguf");
+    if (demo) assert_int_equal(sx_template_of_vocabulary(demo), SX_TEMPLATE_NONE);
+    if (gemma) assert_int_equal(sx_template_of_vocabulary(gemma), SX_TEMPLATE_GEMMA3);
+    sx_tokenizer_free(demo);
+    sx_tokenizer_free(gemma);
+}
+
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
@@ -181,6 +193,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_demo_prompt),
+        cmocka_unit_test(test_template_of_vocabulary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
