@@ -16,6 +16,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 #include "common.glsl"
+#include "shared.h"
 #include "format_types.glsl"
 
 #define LANES (32 / LANE_ROWS)
@@ -33,6 +34,11 @@ layout(binding = 0, std140) uniform Parameters {
     uint residual_stride;
     uint has_bias;
     uint has_residual;
+#if EXPERTS
+    uint experts;
+    uint piece_rows;
+    uint x_share;
+#endif
 } p;
 layout(binding = 1, std430) readonly buffer Weight { WORDS data[]; } weight;
 #if SHUFFLE
@@ -40,9 +46,14 @@ layout(binding = 2, std430) readonly buffer X { float data[]; } x;
 #else
 layout(binding = 2, std430) readonly buffer X { vec4 data[]; } x;
 #endif
+#if EXPERTS
+layout(binding = 3, std430) readonly buffer Routes { SxRoute routes[]; };
+layout(binding = 4, std430) writeonly buffer Out { float data[]; } result;
+#else
 layout(binding = 3, std430) readonly buffer Bias { float data[]; } bias;
 layout(binding = 4, std430) readonly buffer Residual { float data[]; } residual;
 layout(binding = 5, std430) writeonly buffer Out { float data[]; } result;
+#endif
 
 #include "formats.glsl"
 #include "rows.glsl"
@@ -74,17 +85,42 @@ Quad quad_weights(Unit unit, uint index, uint q)
 
 uint activation_row(uint first, uint m)
 {
-    return min(first + m, p.rows - 1u) * p.x_stride;
+    const uint row = min(first + m, p.rows - 1u);
+#if EXPERTS
+    return row / p.x_share * p.x_stride;
+#else
+    return row * p.x_stride;
+#endif
 }
+
+#if EXPERTS
+// Row of the stack that row `i` of the expert of activation row `r` is, and whether the piece has it. LANE_ROWS rows of
+// a stack lie side by side in a tile, since matrix_rows is a multiple of LANE_ROWS.
+uint stack_row(uint r, uint i)
+{
+    return min(routes[min(r, p.rows - 1u)].expert, p.experts - 1u) * p.matrix_rows + i;
+}
+
+bool in_piece(uint row)
+{
+    return row >= p.first_row && row < p.first_row + p.piece_rows;
+}
+#endif
 
 void store_one(uint row, uint i, float sum)
 {
+#if EXPERTS
+    if (row < p.rows && i < p.matrix_rows && in_piece(stack_row(row, i))) {
+        result.data[row * p.out_stride + p.out_offset + i] = sum;
+    }
+#else
     if (row < p.rows && i < p.matrix_rows) {
         const uint feature = p.first_row + i;
         if (p.has_bias != 0u) sum += bias.data[feature];
         if (p.has_residual != 0u) sum += residual.data[row * p.residual_stride + feature];
         result.data[row * p.out_stride + p.out_offset + feature] = sum;
     }
+#endif
 }
 
 void store(uint row, uint i, FLOATS sum)
@@ -116,7 +152,13 @@ void main()
     const uint first = (group_index() % p.row_blocks) * ROWS;
     const uint tiles = (p.matrix_rows + TILE_ROWS - 1u) / TILE_ROWS;
     const uint i = tile < tiles ? tile * TILE_ROWS + lane * LANE_ROWS : p.matrix_rows; // the latter stores nothing
+#if EXPERTS
+    const uint wanted = stack_row(first, min(i, p.matrix_rows - LANE_ROWS));
+    const uint held = in_piece(wanted) ? wanted - p.first_row : 0u;
+    const uint row = row_begin(held / TILE_ROWS, held % TILE_ROWS / LANE_ROWS, p.words_per_row);
+#else
     const uint row = row_begin(min(tile, tiles - 1u), lane, p.words_per_row);
+#endif
     const uint units = (p.columns + UNIT - 1u) / UNIT;
 
 #define DECLARE(m) \

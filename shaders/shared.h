@@ -17,6 +17,7 @@
 #endif
 
 #define SX_MAX_ROWS 32         // rows of a verify pass, and of a prefill chunk
+#define SX_MAX_EXPERTS_USED 32 // experts a row goes through
 #define SX_MAX_PATH 16         // rows from the root to the deepest node, the root included
 #define SX_MAX_BRANCH 10       // K: children of a node, and width of the beam
 #define SX_MAX_MARKER 8        // tokens of a think marker
@@ -44,6 +45,12 @@ struct SxBatch {
     SX_U32 parent[SX_MAX_ROWS]; // row of the parent node; SX_NONE for the root
     SX_U32 source[SX_MAX_ROWS]; // draft: the row of the feature buffer this row continues from
     SX_U32 ancestor[SX_MAX_ROWS * SX_MAX_PATH];
+};
+
+// One of the experts that a row goes through, in a layer of experts.
+struct SxRoute {
+    SX_U32 expert;
+    SX_F32 weight;
 };
 
 // ---- What the host sets for one reply ------------------------------------------------------------------------------
@@ -223,6 +230,7 @@ struct SxChildren {
 
 #ifdef __STDC_VERSION__
 typedef struct SxBatch SxBatch;
+typedef struct SxRoute SxRoute;
 typedef struct SxSettings SxSettings;
 typedef struct SxSample SxSample;
 typedef struct SxThought SxThought;

@@ -124,10 +124,9 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
     const sx_gguf *metadata = sx_model_files_metadata(load->files);
     const char *name = sx_model_files_name(load->files);
     sx_status status = sx_hparams_read(load->files, &engine->hparams, error);
-    if (status == SX_OK && engine->hparams.experts)
-        return sx_fail(error, SX_ERROR_UNSUPPORTED,
-                       "%s: %s is a mixture of experts, which this version does not run yet; use a dense model", name,
-                       engine->hparams.architecture_name);
+    if (status == SX_OK && engine->hparams.experts_used > SX_MAX_EXPERTS_USED)
+        return sx_fail(error, SX_ERROR_UNSUPPORTED, "%s: a token goes through %u experts, at most %d are supported",
+                       name, engine->hparams.experts_used, SX_MAX_EXPERTS_USED);
     if (status == SX_OK) status = sx_target_weights_find(load->files, &engine->hparams, &load->target, error);
     if (status == SX_OK) status = sx_vocabulary_read(metadata, &engine->tokenizer, error);
     if (status != SX_OK) return status;

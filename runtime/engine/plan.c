@@ -55,12 +55,35 @@ static uint32_t add_fused(plan *p, const sx_tensor_ref *const *tensors, uint32_t
     return 1;
 }
 
+// The stack's experts as the rows of one matrix.
+static void add_stack(plan *p, const sx_tensor_ref *tensor, sx_expert_stack *out)
+{
+    if (p->status == SX_OK && tensor->rows % 4) // the kernels make four rows at a time
+        p->status = sx_fail(p->error, SX_ERROR_UNSUPPORTED, "%s: tensor %s has experts of %u rows, no multiple of 4",
+                            tensor->source->name, tensor->name, tensor->rows);
+    out->rows_each = tensor->rows;
+    add_matrix(p, tensor, &out->matrix);
+}
+
+static void plan_feed_forward(plan *p, const sx_layer_weights *from, sx_layer *to)
+{
+    if (to->experts) {
+        add_matrix(p, &from->router, &to->router);
+        add_stack(p, &from->gate_experts, &to->gate_experts);
+        add_stack(p, &from->up_experts, &to->up_experts);
+        add_stack(p, &from->down_experts, &to->down_experts);
+        return;
+    }
+    const sx_tensor_ref *gate_up[] = {&from->gate, &from->up};
+    to->gate_up_count = add_fused(p, gate_up, 2, to->gate_up);
+    add_matrix(p, &from->down, &to->down);
+}
+
 static void plan_layer(plan *p, const sx_layer_weights *from, sx_layer *to)
 {
     const sx_tensor_ref *qkv[] = {&from->q, &from->k, &from->v};
     const sx_tensor_ref *biases[] = {&from->q_bias, &from->k_bias, &from->v_bias};
     const sx_tensor_ref *norms[] = {&from->q_norm, &from->k_norm};
-    const sx_tensor_ref *gate_up[] = {&from->gate, &from->up};
     add_vector(p, &from->attention_norm, &to->attention_norm);
     add_vector(p, &from->hidden_norm, &to->hidden_norm);
     add_vector(p, &from->ffn_norm, &to->ffn_norm);
@@ -76,8 +99,7 @@ static void plan_layer(plan *p, const sx_layer_weights *from, sx_layer *to)
     if (p->status == SX_OK) p->status = sx_weights_add_vector(p->weights, norms, 2, 0, &to->qk_norm, p->error);
     add_matrix(p, &from->o, &to->o);
     add_vector(p, &from->o_bias, &to->o_bias);
-    to->gate_up_count = add_fused(p, gate_up, 2, to->gate_up);
-    add_matrix(p, &from->down, &to->down);
+    plan_feed_forward(p, from, to);
 }
 
 static void plan_target(plan *p, sx_engine *engine)
@@ -92,7 +114,10 @@ static void plan_target(plan *p, sx_engine *engine)
     for (uint32_t i = 0; i < hparams->layers; i++) {
         sx_layer *layer = &to->layers[i];
         layer->hidden = hparams->hidden;
-        layer->ffn = hparams->ffn;
+        layer->ffn = hparams->experts ? hparams->experts_used * hparams->expert_ffn : hparams->ffn;
+        layer->experts = hparams->experts;
+        layer->experts_used = hparams->experts_used;
+        layer->expert_weights_normed = hparams->expert_weights_normed;
         layer->eps = hparams->rms_eps;
         layer->activation = hparams->activation;
         const sx_rope *rope = sx_layer_rope(hparams, i);

@@ -13,13 +13,15 @@ void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t 
     const sx_attention_shape *shape = &layer->shape;
     grow(&size->hidden, layer->hidden);
     grow(&size->ffn, layer->ffn);
+    grow(&size->experts, layer->experts);
+    grow(&size->routes, layer->experts_used);
     grow(&size->q, shape->heads * shape->head_dim);
     grow(&size->qkv, (shape->heads + 2 * shape->kv_heads) * shape->head_dim);
     const uint64_t partial = sx_attention_scratch_size(shape, SX_MAX_ROWS, splits);
     if (size->partial < partial) size->partial = partial;
 }
 
-enum { PARTS = 10 };
+enum { PARTS = 13 };
 
 static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, sx_buffer_part parts[PARTS])
 {
@@ -35,6 +37,9 @@ static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, sx_buff
         {&scratch->partial, size->partial, "attention partials"},
         {&scratch->gate_up, row * size->ffn * 2, "gate and up"},
         {&scratch->unit, row * size->ffn, "gated unit"},
+        {&scratch->router, row * size->experts, "router"},
+        {&scratch->routes, row / sizeof(float) * size->routes * sizeof(SxRoute), "routes"},
+        {&scratch->expert_out, row * size->routes * size->hidden, "expert outputs"},
     };
     memcpy(parts, list, sizeof list);
 }
@@ -140,6 +145,42 @@ static void feed_forward(const sx_pass *pass, const sx_layer *layer)
                  layer->post_ffn_norm, sx_whole(scratch->middle), sx_whole(scratch->hidden));
 }
 
+static void expert_linear(const sx_pass *pass, const sx_layer *layer, const sx_expert_stack *weight, sx_gpu_buffer *x,
+                          bool x_of_route, sx_gpu_buffer *out, uint32_t out_stride, uint32_t out_offset)
+{
+    sx_op_expert_linear(pass->ops, pass->tape, pass->rows,
+                        &(sx_expert_linear_args){.weight = weight,
+                                                 .routes = sx_whole(pass->scratch->routes),
+                                                 .used = layer->experts_used,
+                                                 .x = sx_whole(x),
+                                                 .x_stride = weight->matrix.columns,
+                                                 .x_of_route = x_of_route,
+                                                 .out = sx_whole(out),
+                                                 .out_stride = out_stride,
+                                                 .out_offset = out_offset});
+}
+
+static void expert_feed_forward(const sx_pass *pass, const sx_layer *layer)
+{
+    const sx_scratch *scratch = pass->scratch;
+    const uint32_t used = layer->experts_used, ffn = layer->ffn / used;
+    sx_op_linear(pass->ops, pass->tape, pass->rows,
+                 &(sx_linear_args){.weight = &layer->router,
+                                   .x = sx_whole(scratch->normed),
+                                   .x_stride = layer->hidden,
+                                   .out = sx_whole(scratch->router),
+                                   .out_stride = layer->experts});
+    sx_op_route(pass->ops, pass->tape, pass->rows, sx_whole(scratch->router), layer->experts, used,
+                layer->expert_weights_normed, sx_whole(scratch->routes));
+    expert_linear(pass, layer, &layer->gate_experts, scratch->normed, false, scratch->gate_up, 2 * ffn, 0);
+    expert_linear(pass, layer, &layer->up_experts, scratch->normed, false, scratch->gate_up, 2 * ffn, ffn);
+    sx_op_gated_unit(pass->ops, pass->tape, pass->rows * used, layer->activation, sx_whole(scratch->gate_up), ffn,
+                     sx_whole(scratch->unit));
+    expert_linear(pass, layer, &layer->down_experts, scratch->unit, true, scratch->expert_out, layer->hidden, 0);
+    sx_op_expert_sum(pass->ops, pass->tape, pass->rows, sx_whole(scratch->expert_out), sx_whole(scratch->routes), used,
+                     layer->hidden, sx_whole(scratch->middle), sx_whole(scratch->hidden));
+}
+
 void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding inv_freq, sx_gpu_binding kv,
                       sx_gpu_binding attention_input, uint32_t input_stride, sx_gpu_binding residual)
 {
@@ -171,5 +212,8 @@ void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding
     project_back(pass, layer, &layer->o, layer->o_bias, sx_whole(scratch->attended), shape->heads * shape->head_dim,
                  layer->post_attention_norm, residual, sx_whole(scratch->middle));
     norm_hidden(pass, layer, scratch->middle, layer->ffn_norm);
-    feed_forward(pass, layer);
+    if (layer->experts)
+        expert_feed_forward(pass, layer);
+    else
+        feed_forward(pass, layer);
 }

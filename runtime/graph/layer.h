@@ -20,8 +20,14 @@ typedef struct sx_layer {
     sx_gpu_binding ffn_norm;            // [H]
     uint32_t gate_up_count;             // 1: fused [2I, H]; 2: gate, up
     sx_matrix gate_up[2];
-    sx_matrix down;               // [H, I]
-    sx_gpu_binding post_ffn_norm; // [H]
+    sx_matrix down; // [H, I]
+    // A layer of experts has these instead of gate_up and down; `ffn` is then experts_used * the size of one.
+    uint32_t experts, experts_used;           // 0: a dense layer
+    bool expert_weights_normed;               // the chosen experts' shares are divided by their sum
+    sx_matrix router;                         // [experts, H]
+    sx_expert_stack gate_experts, up_experts; // each [ffn / experts_used, H]
+    sx_expert_stack down_experts;             // each [H, ffn / experts_used]
+    sx_gpu_binding post_ffn_norm;             // [H]
     sx_attention_shape shape;
     sx_activation activation;
     float eps;
@@ -40,12 +46,17 @@ typedef struct sx_scratch {
     sx_gpu_buffer *partial;   // attention's partial sums
     sx_gpu_buffer *gate_up;   // [rows, 2I]
     sx_gpu_buffer *unit;      // [rows, I]
-    uint64_t bytes;           // of all
+    // Only where there are layers of experts, else NULL.
+    sx_gpu_buffer *router;     // [rows, experts]
+    sx_gpu_buffer *routes;     // SxRoute [rows, experts_used]
+    sx_gpu_buffer *expert_out; // [rows, experts_used, H]
+    uint64_t bytes;            // of all
 } sx_scratch;
 
 // The largest sizes among the models that share the scratch.
 typedef struct sx_scratch_size {
     uint32_t hidden, ffn, qkv, q; // elements of a row
+    uint32_t experts, routes;     // elements of a row, 0 for dense models
     uint64_t partial;             // bytes
 } sx_scratch_size;
 void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits);

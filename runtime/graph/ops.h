@@ -73,6 +73,41 @@ typedef struct sx_linear_args {
 } sx_linear_args;
 void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args);
 
+// ---- Layers of experts: a row goes through the few that its router names
+
+// A stack of experts' matrices: expert e is rows [e * rows_each, (e + 1) * rows_each) of `matrix`.
+typedef struct sx_expert_stack {
+    sx_matrix matrix;
+    uint32_t rows_each; // a multiple of 4
+} sx_expert_stack;
+
+// routes[r]: SxRoute[used], the `used` experts with the largest router logits of row r, best first (ties: lower
+// number), each with its share of the softmax over all `experts`; with `normed` the shares are divided by their sum.
+// logits [rows, experts]. used <= SX_MAX_EXPERTS_USED and <= experts.                            shaders/route.comp
+void sx_op_route(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding logits, uint32_t experts,
+                 uint32_t used, bool normed, sx_gpu_binding routes);
+
+// out[r * used + k, out_offset + i] = sum_j W[routes[r, k].expert][i, j] * x[..., j], where x's row is r, or
+// r * used + k when `x_of_route`. Every product of a row with an expert is summed by itself: batch invariant.
+//                                                                                  shaders/linear.comp with EXPERTS
+typedef struct sx_expert_linear_args {
+    const sx_expert_stack *weight;
+    sx_gpu_binding routes; // SxRoute [rows, used]
+    uint32_t used;
+    sx_gpu_binding x; // [rows or rows * used, x_stride], as in sx_linear_args
+    uint32_t x_stride;
+    bool x_of_route;
+    sx_gpu_binding out; // [rows * used, out_stride]
+    uint32_t out_stride, out_offset;
+} sx_expert_linear_args;
+void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_expert_linear_args *args);
+
+// out[r, i] = residual[r, i] + sum_k routes[r, k].weight * x[r * used + k, i]; x [rows * used, n], the others [rows,
+// n].
+//                                                                                          shaders/expert_sum.comp
+void sx_op_expert_sum(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding x, sx_gpu_binding routes,
+                      uint32_t used, uint32_t n, sx_gpu_binding residual, sx_gpu_binding out);
+
 // Splits qkv, normalises q and k heads where norms are given, rotates them to the row's position, stores k and v in the
 // row's slot and leaves q in float32.                                            shaders/attention_prepare.comp
 typedef struct sx_attention_shape {
@@ -117,7 +152,8 @@ typedef struct sx_attention_args {
 } sx_attention_args;
 void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args);
 
-// out[r, i] = act(gate_up[r, i]) * gate_up[r, n + i]                                       shaders/gated_unit.comp
+// out[r, i] = act(gate_up[r, i]) * gate_up[r, n + i]; `rows` may also count routes (SX_MAX_ROWS * SX_MAX_EXPERTS_USED).
+//                                                                                          shaders/gated_unit.comp
 void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out);
 

@@ -159,6 +159,63 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
     }
 }
 
+void sx_op_route(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding logits, uint32_t experts,
+                 uint32_t used, bool normed, sx_gpu_binding routes)
+{
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && used >= 1 && used <= experts && used <= SX_MAX_EXPERTS_USED);
+    const struct {
+        uint32_t experts, used, normed;
+    } parameters = {experts, used, normed};
+    const sx_gpu_binding bindings[] = {logits, routes};
+    const sx_kernel kernel = ops_on_cpu(ops) ? SX_KERNEL_ROUTE_16 : SX_KERNEL_ROUTE_64;
+    sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 2, rows, 1, 1);
+}
+
+void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_expert_linear_args *args)
+{
+    const sx_matrix *weight = &args->weight->matrix;
+    const uint32_t each = args->weight->rows_each, routes = rows * args->used;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->used >= 1 && args->used <= SX_MAX_EXPERTS_USED);
+    assert(each && each % 4 == 0 && weight->rows % each == 0);
+    assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
+    char name[32];
+    snprintf(name, sizeof name, "expert_%s", ops_name_of_format(weight->format).text);
+    const sx_kernel kernel = rows_kernel(ops, name, 1);
+    for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
+        const struct {
+            uint32_t words_per_row, columns, matrix_rows, first_row, rows, row_blocks, x_stride, out_stride, out_offset,
+                unused[3], experts, piece_rows, x_share;
+        } parameters = {.words_per_row = row_words(weight),
+                        .columns = weight->columns,
+                        .matrix_rows = each,
+                        .first_row = piece * weight->piece_rows,
+                        .rows = routes,
+                        .row_blocks = routes,
+                        .x_stride = args->x_stride,
+                        .out_stride = args->out_stride,
+                        .out_offset = args->out_offset,
+                        .experts = weight->rows / each,
+                        .piece_rows = rows_of_piece(weight, piece),
+                        .x_share = args->x_of_route ? 1 : args->used};
+        const sx_gpu_binding bindings[] = {weight->piece[piece], args->x, args->routes, args->out};
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 4, ops_ceil_div(each, 32) * routes,
+                             1, 1);
+    }
+}
+
+void sx_op_expert_sum(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding x, sx_gpu_binding routes,
+                      uint32_t used, uint32_t n, sx_gpu_binding residual, sx_gpu_binding out)
+{
+    (void)ops;
+    assert(rows >= 1 && rows <= SX_MAX_ROWS && used >= 1 && n >= 1);
+    const struct {
+        uint32_t n, count, used;
+    } parameters = {n, rows * n, used};
+    const sx_gpu_binding bindings[] = {x, routes, residual, out};
+    sx_gpu_tape_dispatch(tape, SX_KERNEL_EXPERT_SUM, &parameters, sizeof parameters, bindings, 4,
+                         ops_ceil_div(rows * n, 64), 1, 1);
+}
+
 static const char *name_of_kv(const sx_attention_shape *shape)
 {
     return shape->kv_q8 ? "q8" : "f16";
@@ -249,7 +306,7 @@ void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_ac
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out)
 {
     (void)ops;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && n >= 1);
+    assert(rows >= 1 && rows <= SX_MAX_ROWS * SX_MAX_EXPERTS_USED && n >= 1);
     const struct {
         uint32_t n, count, activation;
     } parameters = {n, rows * n, activation};

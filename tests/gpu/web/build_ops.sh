@@ -25,7 +25,7 @@ compile "$root"/tests/ops/reference.c ops_reference.o
 compile "$root"/tests/ops_decide/reference.c decide_reference.o
 compile "$root"/tests/ops_decide/support.c decide_support.o
 
-for test in ops/linear ops/rows ops/attention ops/weights ops_decide/accept ops_decide/rows ops_decide/sample \
+for test in ops/linear ops/experts ops/rows ops/attention ops/weights ops_decide/accept ops_decide/rows ops_decide/sample \
     ops_decide/tree; do
     name=$(echo "$test" | tr / _)
     compile "$root/tests/${test%/*}/test_${test#*/}.c" "$name.o"
