@@ -2,7 +2,7 @@
 # Runs every test of the project: installs what is missing, builds the presets, checks style, runs CTest.
 # Usage: sh tools/test.sh [--fast] [--models]
 #   --fast    only the release build, and only one Vulkan driver; no browser
-#   --models  also the tests on published models that are large to fetch (1.9 GB)
+#   --models  also the tests on published models that are large to fetch (1.9 GB): half an hour and more
 # Needs neither a GPU, nor a display, nor standard input.
 set -eu
 cd "$(dirname "$0")/.."
@@ -92,16 +92,17 @@ if $models; then
     for model in gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b; do
         verdict "fetching $model" sh tools/models.sh get "$model"
     done
-    export SX_TEST_MODELS=1
 fi
 
 $fast || verdict "debug build, warnings are errors" build debug
 verdict "style" sh tools/check_style.sh
 verdict "release build" build release
+large='^models$'
+if $models; then large='^$'; fi
 if $fast; then
-    run_tests release -LE 'swiftshader|web|slow'
+    run_tests release -LE "swiftshader|web|slow|$large"
 else
-    run_tests release
+    run_tests release -LE "$large"
     verdict "sanitize build" build sanitize
     # Both sanitizers on everything that is ours; the second driver and the browser add nothing to that but time.
     run_tests sanitize -LE 'swiftshader|web|slow' -E '^cli[.]real|webgpu|wasm'

@@ -46,8 +46,9 @@ static sx_status run_rows(sx_session *session, sx_tape_kind kind, uint32_t count
     sx_status status = SX_OK;
     for (uint32_t first = 0; first < count && status == SX_OK; first += SX_MAX_ROWS) {
         const uint32_t rows = count - first < SX_MAX_ROWS ? count - first : SX_MAX_ROWS;
-        const sx_tape_key key = {
-            .kind = kind, .splits = sx_tape_splits(first + rows, session->buffers.slots), .rows = SX_MAX_ROWS};
+        const sx_tape_key key = {.kind = kind,
+                                 .splits = sx_tape_splits(first + rows, session->buffers.slots),
+                                 .rows = kind == SX_TAPE_LOGITS ? sx_fixed_rows(rows) : SX_MAX_ROWS};
         status = sx_session_write_rows(session, first, rows, error);
         if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
         if (status == SX_OK)
