@@ -1,5 +1,6 @@
 #include "app.h"
 #include "export.h"
+#include "import.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,58 @@ void app_open_model(chat_app *app, const char *path)
     app->overlay = OVERLAY_NONE;
     app->field = FIELD_COMPOSER;
     app->redraw = true;
+}
+
+static bool read_file(const char *path, chat_text *out, sx_error *error)
+{
+    enum { SIZE_LIMIT = 64 << 20 };
+    sx_file *file;
+    if (sx_file_open(path, &file, error) != SX_OK) return false;
+    const sx_source *source = sx_file_source(file);
+    bool good = source->size < SIZE_LIMIT;
+    if (good) {
+        char *bytes = chat_reallocate(NULL, (size_t)source->size + 1, 1);
+        good = sx_source_read(source, 0, bytes, (size_t)source->size, error) == SX_OK;
+        if (good) chat_text_set(out, bytes, (size_t)source->size);
+        free(bytes);
+    } else {
+        snprintf(error->message, sizeof error->message, "%s is too large for a conversation", path);
+    }
+    sx_file_close(file);
+    return good;
+}
+
+static void import_file(chat_app *app, const char *path)
+{
+    sx_error error = {0};
+    chat_text text = {0}, problem = {0};
+    app_save(app, true);
+    app_cancel_edit(app);
+    bool good = read_file(path, &text, &error);
+    if (!good) chat_text_add(&problem, error.message);
+    good = good && chat_import_json(&app->state, chat_text_string(&text), text.length, wall_clock(), &problem);
+    if (good) {
+        view_forget(app);
+        app_clear_selection(app);
+        app_scroll_to_end(app);
+        app_save(app, true);
+        app->overlay = OVERLAY_NONE;
+        app->field = FIELD_COMPOSER;
+    } else {
+        app_say(app, chat_text_string(&problem));
+    }
+    chat_text_free(&text);
+    chat_text_free(&problem);
+}
+
+void app_open_file(chat_app *app, const char *path)
+{
+    size_t length = strlen(path);
+    if (length > 5 && strcmp(path + length - 5, ".json") == 0) {
+        import_file(app, path);
+    } else {
+        app_open_model(app, path);
+    }
 }
 
 void app_open_overlay(chat_app *app, app_overlay overlay)

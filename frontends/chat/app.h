@@ -105,6 +105,7 @@ void app_copy_message(chat_app *app, uint32_t message);
 void app_copy_text(const char *text, size_t length);
 void app_export(chat_app *app, bool json);
 void app_open_model(chat_app *app, const char *path);
+void app_open_file(chat_app *app, const char *path); // a model, or an exported conversation (.json)
 void app_open_overlay(chat_app *app, app_overlay overlay);
 void app_zoom(chat_app *app, int direction); // 0: back to 100 %
 void app_cycle_theme(chat_app *app);

@@ -219,7 +219,7 @@ static void enter(chat_app *app, bool shift)
     } else if (app->field == FIELD_MODEL) {
         if (!input_is_empty(&app->fields[FIELD_MODEL])) {
             char *path = chat_copy(app->fields[FIELD_MODEL].text.data);
-            app_open_model(app, path);
+            app_open_file(app, path);
             free(path);
         }
     } else if (app->field == FIELD_SEARCH) {
@@ -425,7 +425,7 @@ void app_event(chat_app *app, const SDL_Event *event)
         wheel(app, &event->wheel);
         break;
     case SDL_DROPFILE:
-        app_open_model(app, event->drop.file);
+        app_open_file(app, event->drop.file);
         SDL_free(event->drop.file);
         break;
     default:

@@ -43,7 +43,7 @@ static const char *const keys[][2] = {
     {"Ctrl+K", "Search chats"},
     {"F2", "Rename"},
     {"Ctrl+Shift+Bksp", "Delete the chat"},
-    {"Ctrl+S", "Export (Shift: JSON)"},
+    {"Ctrl+S", "Export (Shift: JSON, can be opened)"},
     {"Ctrl+O", "Open a model"},
     {"Ctrl+,", "Settings"},
     {"Ctrl+B", "Side bar"},
@@ -279,10 +279,10 @@ static void draw_models(chat_app *app)
     SDL_Rect field = {inner.x, y, inner.w - open - px(draw, 8), row};
     draw_card(draw, field, px(draw, 8), draw->theme->card, draw->theme->faint);
     view_field(app, FIELD_MODEL, (SDL_Rect){field.x + pad, y + px(draw, 8), field.w - 2 * pad, px(draw, 22)},
-               CHAT_FONT_SMALL, "Path of a GGUF file, or drop one onto the window");
+               CHAT_FONT_SMALL, "Path of a GGUF file or of an exported chat (.json), or drop one onto the window");
     if (draw_button(draw, (SDL_Rect){inner.x + inner.w - open, y, open, row}, "Open", BUTTON_FILLED, "Enter") &&
         !input_is_empty(&app->fields[FIELD_MODEL]))
-        app_open_model(app, app->fields[FIELD_MODEL].text.data);
+        app_open_file(app, app->fields[FIELD_MODEL].text.data);
     y += row + px(draw, 12);
     if (draw_button(draw, (SDL_Rect){inner.x, y, inner.w, row}, "The bundled model", BUTTON_ROW, NULL))
         app_open_model(app, "");

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "export.h"
+#include "import.h"
 #include "input.h"
 #include "state.h"
 
@@ -233,6 +234,40 @@ static void export_escapes(void **unused)
     chat_state_free(&state);
 }
 
+static void import_reads_what_export_writes(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    uint32_t reply = chat_begin_reply(&state, chat_say(&state, -1, "say \"hi\"\n\x01ä", 0), 0);
+    send_text(&state, SX_CHANNEL_THINKING, "Hm", 0, 1);
+    send_exit(&state, SX_REASON_SIGNALS, 0);
+    send_text(&state, SX_CHANNEL_ANSWER, "hi", 1, 2);
+    send_done(&state);
+    chat_conversation *old = state.current;
+    chat_text out = {0}, problem = {0};
+    export_json(old, "m", &out);
+    assert_true(chat_import_json(&state, out.data, out.length, 5, &problem));
+    const chat_conversation *read = state.current;
+    assert_ptr_not_equal(read, old);
+    assert_int_equal(read->count, 2);
+    assert_string_equal(read->title, old->title);
+    assert_string_equal(read->messages[0].content.data, old->messages[0].content.data);
+    assert_string_equal(read->messages[1].thinking.data, "Hm");
+    assert_string_equal(read->messages[1].content.data, "hi");
+    assert_string_equal(read->messages[1].exit_sentence, old->messages[reply].exit_sentence);
+    uint32_t count = state.count;
+    for (size_t length = 0; length < out.length - 3; length++) // cut anywhere: refused, nothing added
+        assert_false(chat_import_json(&state, out.data, length, 6, &problem));
+    assert_false(chat_import_json(&state, "[1]", 3, 6, &problem));
+    assert_false(chat_import_json(&state, "{\"messages\": [{\"role\": \"user\"}, 5]}", 35, 6, &problem));
+    assert_int_equal(state.count, count);
+    assert_ptr_equal(state.current, read);
+    chat_text_free(&out);
+    chat_text_free(&problem);
+    chat_state_free(&state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +278,7 @@ int main(void)
         cmocka_unit_test(slider_moves_all_thresholds),
         cmocka_unit_test(editor_undoes_and_recalls),
         cmocka_unit_test(export_escapes),
+        cmocka_unit_test(import_reads_what_export_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
