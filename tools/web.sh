@@ -12,7 +12,7 @@ need() {
 }
 need cmake "Debian: apt-get install cmake ninja-build"
 need emcc "Debian: apt-get install emscripten node-acorn"
-need node "version 20 or newer"
+need node "Debian: apt-get install nodejs; version 18 or newer, 20 for the tests"
 need npm "comes with node"
 
 # The libraries of the page and the shader translator, as web/package.json names them.
