@@ -85,6 +85,7 @@ typedef struct layer_shape {
     sx_qk_norm qk_norm;
     sx_activation activation;
     const sx_rope *rope;
+    bool half_cache; // keys and values are f16
 } layer_shape;
 
 static void attend(const layer_shape *s, const double *q, const double *k, const double *v, uint32_t count, double *out)
@@ -114,6 +115,12 @@ static void attend(const layer_shape *s, const double *q, const double *k, const
     free(scores);
 }
 
+static void round_to_half(double *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] = (double)sx_half_to_float(sx_float_to_half((float)values[i]));
+}
+
 // out [count, H] = the attention's output for the normed input x [count, columns of q].
 static void attention(const layer_shape *s, const sx_layer_weights *w, const double *x, uint32_t count, double *out)
 {
@@ -134,6 +141,10 @@ static void attention(const layer_shape *s, const sx_layer_weights *w, const dou
     if (s->qk_norm == SX_QK_NORM_AFTER_ROPE) {
         normalise(&w->q_norm, q, count * s->heads, s->eps);
         normalise(&w->k_norm, k, count * s->kv_heads, s->eps);
+    }
+    if (s->half_cache) {
+        round_to_half(k, (size_t)count * w->k.rows);
+        round_to_half(v, (size_t)count * w->v.rows);
     }
     attend(s, q, k, v, count, y);
     multiply(&w->o, 0, y, count, out);
@@ -220,7 +231,7 @@ static void embed(const sx_tensor_ref *table, const uint32_t *tokens, uint32_t c
 }
 
 void reference_target(const sx_hparams *h, const sx_target_weights *w, const uint32_t *tokens, uint32_t count,
-                      double *states, double *logits)
+                      bool half_cache, double *states, double *logits)
 {
     const size_t size = (size_t)count * h->hidden;
     double *x = allocate(size, sizeof *x);
@@ -228,9 +239,9 @@ void reference_target(const sx_hparams *h, const sx_target_weights *w, const uin
     for (uint32_t i = 0; i < h->layers; i++) {
         if (states) memcpy(states + i * size, x, size * sizeof *x);
         const layer_shape s = {
-            h->heads,      h->kv_heads,        h->head_dim,        sx_layer_window(h, i),      h->ffn,
-            h->experts,    h->experts_used,    (double)h->rms_eps, (double)h->attention_scale, h->qk_norm,
-            h->activation, sx_layer_rope(h, i)};
+            h->heads,      h->kv_heads,         h->head_dim,        sx_layer_window(h, i),      h->ffn,
+            h->experts,    h->experts_used,     (double)h->rms_eps, (double)h->attention_scale, h->qk_norm,
+            h->activation, sx_layer_rope(h, i), half_cache};
         run_layer(&s, &w->layers[i], NULL, x, count);
     }
     if (states) memcpy(states + h->layers * size, x, size * sizeof *x);
@@ -292,7 +303,8 @@ void reference_draft(const sx_draft *d, const sx_hparams *h, const sx_target_wei
                            (double)d->attention_scale,
                            sx_tensor_exists(&first->q_norm) ? SX_QK_NORM_BEFORE_ROPE : SX_QK_NORM_NONE,
                            SX_ACTIVATION_SILU,
-                           &d->rope};
+                           &d->rope,
+                           false};
     for (uint32_t i = 0; i < d->layers; i++)
         run_layer(&s, &d->layer_weights[i], i ? NULL : input, x, pairs);
     memcpy(g, x, size * sizeof *x);
