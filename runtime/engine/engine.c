@@ -262,6 +262,7 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     }
     engine->log = desc->log;
     engine->log_user = desc->log_user;
+    engine->prefill_rows = SX_MAX_ROWS;
     engine->kv_type = desc->kv_type;
     engine->quantize_draft = desc->quantize_draft;
     engine->keep_states = desc->keep_states;

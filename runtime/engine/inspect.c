@@ -123,7 +123,8 @@ static sx_status inspect_tree(sx_session *session, uint32_t count, const sx_draf
         const uint32_t rows = count - 1 - first < SX_MAX_ROWS ? count - 1 - first : SX_MAX_ROWS;
         const sx_tape_key key = {.kind = SX_TAPE_PREFILL,
                                  .splits = sx_tape_splits(first + rows, session->buffers.slots),
-                                 .draft = SX_DRAFT_CHAIN};
+                                 .draft = SX_DRAFT_CHAIN,
+                                 .rows = SX_MAX_ROWS};
         status = sx_session_write_rows(session, first, rows, error);
         if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
     }

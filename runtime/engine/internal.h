@@ -52,6 +52,7 @@ struct sx_engine {
     uint64_t fingerprint, draft_fingerprint; // whose keys and values a saved session has; 0 without a draft
     // Defaults for sessions.
     uint32_t context;
+    uint32_t prefill_rows; // of a chunk of a prompt, a power of two; shrinks where a chunk takes long
     sx_kv_type kv_type;
     bool quantize_draft;
     bool keep_states;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+static const double longest_chunk = 0.5; // seconds
+
 double sx_clock_seconds(void)
 {
     struct timespec now;
@@ -107,13 +109,15 @@ sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t co
 static sx_status submit_prefill(sx_session *session, sx_error *error)
 {
     uint32_t count = session->prefill_end - session->prefill_next;
-    if (count > SX_MAX_ROWS) count = SX_MAX_ROWS;
+    if (count > session->engine->prefill_rows) count = session->engine->prefill_rows;
     sx_status status = sx_session_write_rows(session, session->prefill_next, count, error);
     if (status != SX_OK) return status;
     const uint32_t end = session->prefill_next + count;
     const sx_tape_key key = {.kind = SX_TAPE_PREFILL,
                              .splits = sx_tape_splits(end, session->buffers.slots),
-                             .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE};
+                             .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
+                             .rows = session->engine->prefill_rows};
+    if (!session->in_flight) session->chunk_time = sx_clock_seconds();
     session->ticket_note[session->in_flight] = count;
     status = sx_session_submit(session, &key, NULL, error);
     if (status == SX_OK) session->prefill_next = end;
@@ -143,7 +147,10 @@ sx_status sx_session_warm(sx_session *session, sx_error *error)
     const uint32_t splits = sx_tape_splits(1, session->buffers.slots);
     const bool eagle = sx_draft_is_eagle(session->drafting.kind);
     const sx_tape_key keys[] = {
-        {.kind = SX_TAPE_PREFILL, .splits = splits, .draft = eagle ? SX_DRAFT_CHAIN : SX_DRAFT_NONE},
+        {.kind = SX_TAPE_PREFILL,
+         .splits = splits,
+         .draft = eagle ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
+         .rows = session->engine->prefill_rows},
         {.kind = SX_TAPE_CYCLE,
          .splits = splits,
          .draft = session->drafting.kind,
@@ -274,6 +281,20 @@ static void finish_reply(sx_session *session)
     sx_stream_event(&session->stream, &event);
 }
 
+// A chunk is one submit, and drivers end submits that take too long (Windows after two seconds). Where a chunk of
+// `rows` took a quarter of that, later ones have half as many; a row's result does not depend on its chunk. A driver on
+// the CPU has no such watchdog.
+static void take_chunk_time(sx_session *session, uint32_t rows)
+{
+    sx_engine *engine = session->engine;
+    const double now = sx_clock_seconds(), device = sx_gpu_last_seconds(engine->gpu);
+    const double seconds = device >= 0 ? device : now - session->chunk_time;
+    session->chunk_time = now;
+    if (seconds > longest_chunk && rows == engine->prefill_rows && rows > 1 &&
+        sx_gpu_get_info(engine->gpu)->kind != SX_GPU_CPU)
+        engine->prefill_rows /= 2;
+}
+
 static sx_status poll_prefill(sx_session *session, sx_error *error)
 {
     if (session->stop_wanted && session->in_flight == 0) {
@@ -291,6 +312,7 @@ static sx_status poll_prefill(sx_session *session, sx_error *error)
         uint32_t rows = 0;
         const sx_status status = take_oldest(session, NULL, 0, &rows, error);
         if (status != SX_OK) return status;
+        take_chunk_time(session, rows);
         session->length += rows;
         if (sx_draft_is_eagle(session->drafting.kind)) session->draft_length = session->length;
         const sx_event event = {.kind = SX_EVENT_PREFILL,

@@ -41,6 +41,7 @@ struct sx_session {
     SxState start;     // state the first cycle starts from, written when the prompt has been read
     bool counts_dirty; // counts hold a penalised reply's tokens
     uint32_t prefill_next, prefill_end;
+    double chunk_time; // when the chunk before the oldest in flight was taken in, or the first one submitted
     sx_gpu_ticket ticket[SX_GPU_TICKETS_IN_FLIGHT];
     uint32_t ticket_note[SX_GPU_TICKETS_IN_FLIGHT]; // prefills: rows of the chunk; cycles: see cycle.c
     uint32_t in_flight;

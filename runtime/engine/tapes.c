@@ -174,7 +174,7 @@ static void record(sx_pass *pass, const sx_engine *engine, const sx_session_buff
         return;
     }
     pass->batch = sx_whole(b->prefill);
-    pass->rows = key->kind == SX_TAPE_RESAMPLE || key->kind == SX_TAPE_LOGITS ? key->rows : SX_MAX_ROWS;
+    pass->rows = key->rows;
     sx_target_forward(pass, &engine->target, &b->kv, &b->aux);
     if (key->kind == SX_TAPE_PREFILL) {
         if (!sx_draft_is_eagle(key->draft)) return;

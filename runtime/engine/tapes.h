@@ -48,7 +48,7 @@ typedef struct sx_tape_key {
     sx_tape_kind kind;
     uint32_t splits;
     sx_draft_kind draft; // never AUTO; prefills: whether the draft reads along
-    uint32_t rows;       // cycles: rows of the verify pass; logits and resample: of the tape
+    uint32_t rows;       // cycles: of the verify pass; others: of the tape
     uint32_t depth, branch;
 } sx_tape_key;
 

@@ -108,6 +108,30 @@ static void test_last_turn_stays(void **state)
     sx_session_destroy(session);
 }
 
+// However a prompt is cut into chunks, the bits of what follows are the same.
+static void test_chunks(void **state)
+{
+    (void)state;
+    static test_reply whole, cut;
+    sx_message turns[12];
+    sx_generate_desc desc = ask(turns, make_turns(turns, 4));
+    desc.sampling = (sx_sampling){.temperature = 1, .seed = 3};
+    sx_session *session = session_of(600);
+    test_run(session, &desc, &whole, NULL, NULL);
+    assert_true(whole.stats.prompt_tokens > 100);
+    sx_session_destroy(session);
+    static const uint32_t rows[] = {1, 8, 16};
+    for (int i = 0; i < 3; i++) {
+        engine->prefill_rows = rows[i];
+        session = session_of(600);
+        test_run(session, &desc, &cut, NULL, NULL);
+        assert_int_equal(cut.stats.reused_tokens, 0);
+        assert_same(&whole, &cut);
+        sx_session_destroy(session);
+    }
+    engine->prefill_rows = SX_MAX_ROWS;
+}
+
 // What the engine says it needs is what it then takes, whatever the context and the type of keys and values.
 static void test_memory(void **state)
 {
@@ -220,9 +244,8 @@ int main(void)
 {
     engine = test_open_bundled(NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shifted), cmocka_unit_test(test_last_turn_stays),
-        cmocka_unit_test(test_memory),  cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_q8),
+        cmocka_unit_test(test_shifted), cmocka_unit_test(test_last_turn_stays), cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_too_large),       cmocka_unit_test(test_q8),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);
