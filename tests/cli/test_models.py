@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -59,13 +60,18 @@ class Models(unittest.TestCase):
         with open(os.path.join(self.root, "table.json"), "w", encoding="utf-8") as out:
             json.dump({"made-up": model}, out)
 
-    def run_script(self, *arguments, code=0):
+    def run_script(self, *arguments, code=0, file_limit=None):
         env = dict(os.environ, XDG_CACHE_HOME=os.path.join(self.root, "cache"), PIP_NO_INDEX="1",
                    PIP_FIND_LINKS=self.index, PIP_CONFIG_FILE=os.devnull)
+
+        def limit():
+            if file_limit:  # a disk that is full behind so many bytes of a file
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
         if not self.real_pip:
             env["PYTHONPATH"] = os.path.join(self.root, "modules")
         done = subprocess.run(["sh", SCRIPT, "--table", os.path.join(self.root, "table.json"), *arguments], env=env,
-                              capture_output=True, text=True, check=False)
+                              capture_output=True, text=True, check=False, preexec_fn=limit)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         self.assertNotIn("Traceback", done.stderr)
         return done.stdout, done.stderr
@@ -74,8 +80,8 @@ class Models(unittest.TestCase):
     def final(self):
         return os.path.join(self.root, "cache", "specexit", "models", "made-up.gguf")
 
-    def fails(self, says):
-        _, err = self.run_script("get", "made-up", code=1)
+    def fails(self, says, **options):
+        _, err = self.run_script("get", "made-up", code=1, **options)
         self.assertIn(says, err)
         self.assertFalse(os.path.exists(self.final))
         leftovers = [name for _, _, names in os.walk(self.root) for name in names if name.endswith(".unverified")]
@@ -142,6 +148,19 @@ class Models(unittest.TestCase):
     def test_full_disk(self):
         self.table(bytes=1 << 60)
         self.fails("make room")
+
+    def test_disk_that_fills_up_meanwhile(self):
+        self.fails("models.sh: ", file_limit=20000)  # every package fits, the whole does not
+        for number in (1, 2, 3):  # nothing is fetched again
+            os.unlink(os.path.join(self.index, "made_up_part%d-1.0.0-py3-none-any.whl" % number))
+        self.run_script("get", "made-up")
+        with open(self.final, "rb") as file:
+            self.assertEqual(file.read(), WHOLE)
+
+    def test_no_network(self):
+        self.real_pip = True
+        self.index = os.path.join(self.root, "not there")
+        self.fails("check the network and run this again")
 
     def test_cache_that_cannot_be_written(self):
         os.makedirs(os.path.join(self.root, "cache"))
