@@ -158,7 +158,7 @@ typedef struct sx_train_desc {
     uint32_t trace_count;
     const char *output;     // GGUF to write, whole or not at all
     const char *draft_path; // write this draft with the new rows instead of a head alone; NULL: a head
-    const char *device;     // as in sx_engine_desc
+    const char *device;     // as in sx_engine_desc; NULL: the best, and no software driver: plain C is faster there
     const char *cache_dir;
     bool host_only;          // the plain C reference instead of the device
     float boundary_weight;   // of a boundary against a token within a step; 0: 20

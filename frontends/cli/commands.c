@@ -98,6 +98,22 @@ static const command commands[] = {
      "crash loses at most the prompt at hand: the same command goes on where it was.",
      "  specexit trace --prompts problems.jsonl -o problems.trace\n"
      "  specexit trace -m model.gguf --prompts problems.jsonl -o problems.trace --boundaries 24 --steps-only\n"},
+    {"train-signals", cli_train_signals, CLI_GROUP_TRAIN | CLI_GROUP_OUTPUT | CLI_GROUP_JSON, 1000, "TRACE...",
+     "learn the signals of a model from its traces",
+     "Fits confidence, progress and remaining tokens as linear functions of the model's hidden states: on the\n"
+     "device, in passes over the trace, with memory that does not grow with it. Penalties are chosen on one\n"
+     "prompt in five. Writes a signal head (or, with --into, a draft with it) that says what it was learnt from.",
+     "  specexit train-signals problems.trace -o signals.gguf\n"
+     "  specexit train-signals problems.trace -o draft.gguf --into Qwen3-4B_eagle3\n"
+     "  specexit run -m model.gguf --signal-head signals.gguf \"How many primes are below 50?\"\n"},
+    {"calibrate", cli_calibrate, CLI_GROUP_CALIBRATE | CLI_GROUP_OUTPUT | CLI_GROUP_JSON, 1000, "TRACE...",
+     "choose when to stop thinking by replaying traces",
+     "Replays every prompt of the traces under thousands of rules of exit, with the code that decides live and\n"
+     "without a device. Prints the frontier of accuracy against tokens, the rule for what is asked, and one whose\n"
+     "expected loss is bounded. -o writes them as a profile for --profile. Use other prompts than were trained on.",
+     "  specexit calibrate calibration.trace --signal-head signals.gguf --lose 0.5 -o profile.json\n"
+     "  specexit calibrate calibration.trace --signal-head signals.gguf --save 50\n"
+     "  specexit run -m model.gguf --signal-head signals.gguf --profile profile.json --effort 2 \"...\"\n"},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -199,6 +215,11 @@ static int dispatch(cli_context *context, const command *chosen, int count, char
     if (context->options.help) {
         print_command_help(chosen);
         return flush_help(context);
+    }
+    if (!cli_profile_apply(&context->options, &message)) {
+        int code = cli_fail(context, "%s", message.data);
+        cli_text_free(&message);
+        return code;
     }
     if (context->options.version) {
         printf("specexit %s\n", sx_version());

@@ -17,6 +17,8 @@ int cli_template(cli_context *context);
 int cli_draft(cli_context *context);
 int cli_convert(cli_context *context);
 int cli_trace(cli_context *context);
+int cli_train_signals(cli_context *context);
+int cli_calibrate(cli_context *context);
 
 // The program: arguments as main gets them. Apart from main so that tests can link it with a scripted engine.
 int cli_main(int count, char **arguments);

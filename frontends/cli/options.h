@@ -68,6 +68,11 @@ typedef struct cli_options {
 
     uint32_t boundaries, answer_tokens; // trace; 0: all, the default
     bool steps_only;
+    const char *into; // train-signals
+    bool host;
+    float lose, save, risk; // calibrate, per cent
+    const char *profile;
+    uint32_t effort; // level of the profile; 0: its chosen rule
 
     uint32_t *tokens; // owned: freed by cli_options_free
     uint32_t token_count;
@@ -89,6 +94,8 @@ void cli_options_free(cli_options *options);
 
 // What specexit.h wants to know of the reply. Borrows from `options`; the prompt is not filled in.
 sx_generate_desc cli_options_describe(const cli_options *options);
+// Puts the rule of --profile into the policy (calibrate.c). On failure a sentence.
+bool cli_profile_apply(cli_options *options, cli_text *message);
 cli_checker cli_options_checker(const cli_options *options);
 
 // The options of `groups` as help text, one headline a group.

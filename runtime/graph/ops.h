@@ -174,6 +174,19 @@ void sx_op_gather_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, cons
 void sx_op_signals(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding weight, uint32_t n,
                    uint32_t mask, sx_gpu_binding x, sx_gpu_binding out);
 
+// ---- Fitting signal rows (ops_fit.c) -------------------------------------------------------------------------------
+
+// Vectors that are projected on at once, and fits whose sums are made at once.
+enum { SX_FIT_COLUMNS = 32, SX_FIT_SYSTEMS = 16 };
+// z[r, c] = sum_j x[r, j] * v[j, c]: x [rows, width] halves (width even), v float32 [width rounded up to 32 with zeros,
+// SX_FIT_COLUMNS], z float32 [rows, SX_FIT_COLUMNS]. Any number of rows. shaders/fit_project.comp
+void sx_op_fit_project(const sx_ops *ops, sx_gpu_tape *tape, uint32_t width, uint32_t rows, sx_gpu_binding x,
+                       sx_gpu_binding v, sx_gpu_binding z);
+// g[j, c] += sum_r x[r, j] * a[r, c]: a float32 [rows, SX_FIT_SYSTEMS], g float32 [width, SX_FIT_SYSTEMS].
+//                                                                                           shaders/fit_accumulate.comp
+void sx_op_fit_accumulate(const sx_ops *ops, sx_gpu_tape *tape, uint32_t width, uint32_t rows, sx_gpu_binding x,
+                          sx_gpu_binding a, sx_gpu_binding g);
+
 // ---- Decisions (ops_decide.c) --------------------------------------------------------------------------------------
 
 // samples[r]: SxSample of each row by the settings' sampler. Greedy (temperature 0): arg max of penalised, biased

@@ -457,3 +457,9 @@ sx_status sx_session_force_answer(sx_session *session, uint32_t position, sx_for
     (void)session, (void)position, (void)answer;
     return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no branches");
 }
+
+sx_status sx_train_signals(const sx_train_desc *desc, sx_train_report *report, sx_error *error)
+{
+    *report = (sx_train_report){0};
+    return sx_fail(error, SX_ERROR_FILE, "%s: cannot be opened", desc->traces[0]);
+}

@@ -7,7 +7,7 @@ import subprocess
 from support import Program, main
 
 COMMANDS = ["run", "chat", "compare", "devices", "models", "info", "template", "tokenize", "detokenize", "logits",
-            "trace"]
+            "trace", "train-signals", "calibrate"]
 
 
 class Help(Program):
@@ -73,6 +73,29 @@ class Signals(Program):
     def test_trace_of_an_empty_answer(self):
         prompts = self.write("empty.jsonl", '{"prompt": "1", "answer": ""}\n')
         self.failure("trace", "--prompts", prompts, "-o", self.path("a.trace"), says='line 1: the "answer" is empty')
+
+
+    def test_learning_needs_traces(self):
+        self.usage_error("train-signals", "-o", "x.gguf", says="a trace is needed")
+        self.usage_error("train-signals", "x.trace", says="-o FILE is needed")
+        self.failure("train-signals", "x.trace", "-o", self.path("x.gguf"), says="x.trace")
+        self.usage_error("calibrate", says="a trace is needed")
+        self.usage_error("calibrate", "x.trace", says="--signal-head FILE is needed")
+        self.failure("calibrate", "x.trace", "--signal-head", self.path("none.gguf"), says="none.gguf")
+
+    def test_profile(self):
+        rule = '{"signals": ["confidence"], "confidence": 0.75, "smoothing": "raw"}'
+        profile = self.write("p.json", '{"chosen": %s, "levels": [%s, %s]}' % (
+            rule.replace("0.75", "0.35"), rule, rule.replace("0.75", "0.95")))
+        steps = {}
+        for name, options in (("chosen", []), ("little", ["--effort", "1"]), ("long", ["--effort", "5"])):
+            done = self.json_lines("run", "--json", "--profile", profile, *options, "1")[-1]
+            steps[name] = done["stats"]["thinking_tokens"]
+        self.assertLess(steps["chosen"], steps["little"])
+        self.assertLess(steps["little"], steps["long"])
+        bad = self.write("bad.json", '{"chosen": {"signals": []}}')
+        self.failure("run", "--profile", bad, "1", says="holds no rule that can be used")
+        self.failure("run", "--profile", self.path("none.json"), "1", says="none.json")
 
 
 class Usage(Program):

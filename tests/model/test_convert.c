@@ -156,7 +156,7 @@ static void test_signal_heads(void **state)
     snprintf(from, sizeof from, "%s/drafts/gguf.gguf", golden_folder);
     snprintf(to, sizeof to, "%s/head.gguf", folder);
     sx_draft *draft = open_draft(from);
-    if (sx_signal_head_write(draft, to, &error) != SX_OK) fail_msg("%s", error.message);
+    if (sx_signal_head_write(draft, to, NULL, &error) != SX_OK) fail_msg("%s", error.message);
     sx_signal_head *head;
     if (sx_signal_head_open(to, NULL, &head, &error) != SX_OK) fail_msg("%s", error.message);
     assert_true(head->signal_mask == 7 && head->target_hidden == 64 && head->aux_layers[2] == draft->aux_layers[2]);
@@ -170,7 +170,7 @@ static void test_signal_heads(void **state)
     sx_draft_close(draft);
     snprintf(from, sizeof from, "%s/drafts/angelslim", golden_folder);
     draft = open_draft(from);
-    assert_int_equal(sx_signal_head_write(draft, to, &error), SX_ERROR_ARGUMENT);
+    assert_int_equal(sx_signal_head_write(draft, to, NULL, &error), SX_ERROR_ARGUMENT);
     sx_draft_close(draft);
     unlink(to);
     rmdir(folder);

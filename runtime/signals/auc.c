@@ -1,0 +1,56 @@
+#include "signals/fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int by_score(const void *a, const void *b)
+{
+    const fit_ranked *x = a, *y = b;
+    return (x->score > y->score) - (x->score < y->score);
+}
+
+static int by_prompt(const void *a, const void *b)
+{
+    const fit_ranked *x = a, *y = b;
+    if (x->prompt != y->prompt) return x->prompt < y->prompt ? -1 : 1;
+    return by_score(a, b);
+}
+
+// Of items sorted by score: pairs of a right and a wrong one that the score orders so, ties counted half.
+static void count_pairs(const fit_ranked *items, size_t count, double *wins, double *pairs)
+{
+    double wrong = 0, right = 0;
+    for (size_t i = 0; i < count;) {
+        size_t end = i;
+        double some_right = 0, some_wrong = 0;
+        for (; end < count && items[end].score == items[i].score; end++)
+            *(items[end].right ? &some_right : &some_wrong) += 1;
+        *wins += some_right * (wrong + 0.5 * some_wrong);
+        wrong += some_wrong;
+        right += some_right;
+        i = end > i ? end : i + 1;
+    }
+    *pairs += wrong * right;
+}
+
+double fit_auc(fit_ranked *items, size_t count)
+{
+    double wins = 0, pairs = 0;
+    if (count) qsort(items, count, sizeof *items, by_score);
+    count_pairs(items, count, &wins, &pairs);
+    return pairs > 0 ? wins / pairs : (double)NAN;
+}
+
+double fit_auc_within(fit_ranked *items, size_t count)
+{
+    double wins = 0, pairs = 0;
+    if (count) qsort(items, count, sizeof *items, by_prompt);
+    for (size_t i = 0; i < count;) {
+        size_t end = i;
+        while (end < count && items[end].prompt == items[i].prompt)
+            end++;
+        count_pairs(items + i, end - i, &wins, &pairs);
+        i = end;
+    }
+    return pairs > 0 ? wins / pairs : (double)NAN;
+}
