@@ -81,8 +81,11 @@ void app_send(chat_app *app)
 {
     chat_input *composer = &app->fields[FIELD_COMPOSER];
     if (input_is_empty(composer)) return;
-    app->send_when_ready = app->link.phase == LINK_LOADING;
-    if (app->send_when_ready) app_say(app, "The question is sent as soon as the model is loaded.");
+    bool loading = app->link.phase == LINK_LOADING;
+    app->send_when_ready = loading || app->state.streaming;
+    if (app->send_when_ready)
+        app_say(app, loading ? "The question is sent as soon as the model is loaded."
+                             : "The question is sent as soon as the reply is complete; Esc ends it.");
     if (app->send_when_ready || !can_reply(app)) return;
     char *text = chat_copy(chat_text_string(&composer->text));
     input_remember(composer, text);

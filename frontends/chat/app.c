@@ -175,7 +175,7 @@ static void hear_engine(chat_app *app)
         app->redraw = true;
         if (streaming) app_save(app, !app->state.streaming);
     }
-    if (app->send_when_ready && app->link.phase != LINK_LOADING) {
+    if (app->send_when_ready && app->link.phase != LINK_LOADING && !app->state.streaming) {
         app->send_when_ready = false;
         chat_text_clear(&app->state.notice);
         if (app->link.phase == LINK_READY) app_send(app);

@@ -72,7 +72,7 @@ typedef struct chat_app {
     uint32_t device_count;
     char *data_folder;
     const char *home;
-    bool send_when_ready; // the composer's text was sent while the model was loading
+    bool send_when_ready; // the composer's text was sent while the model was loading or writing
     bool quit, redraw, dark_system;
     double saved_at, drawn_at, first_frame_at;
     double frame_seconds;   // of the last frame: from waking up to its being shown

@@ -264,8 +264,9 @@ static void draw_model_card(chat_app *app, SDL_Rect rect)
         draw_bar(draw, (SDL_Rect){second.x, second.y + px(draw, 8), second.w, px(draw, 4)},
                  (float)link->progress.fraction, theme->accent);
     } else {
-        snprintf(text, sizeof text, "%s%s", link->phase == LINK_READY ? link->info.device : "Click to open one",
-                 link->phase == LINK_READY && link->info.draft_name[0] ? " · with draft" : "");
+        bool ready = link->phase == LINK_READY;
+        snprintf(text, sizeof text, "%s%s", ready && link->info.draft_name[0] ? "with draft · " : "",
+                 ready ? link->info.device : "Click to open one");
         draw_text_in(draw, CHAT_FONT_TINY, second, text, theme->dim, 0);
     }
     if (clicked) app_open_overlay(app, OVERLAY_MODELS);
