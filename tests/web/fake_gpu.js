@@ -8,7 +8,7 @@ export async function openGpu() {
         destroy: () => lose({ reason: 'destroyed', message: 'Device was destroyed.' }),
     };
     // Slow enough for a test to press a button while the reply is being written.
-    const delay = Number(new URL(self.location.href).searchParams.get('delay') ?? 8);
+    const delay = Number(new URL(self.location.href).searchParams.get('delay') ?? 25);
     return { adapter: null, device, isFallback: false, pending: 0, wake() {}, counters: { submits: 0, maps: 0, pipelines: 0 }, lost: false, delay };
 }
 

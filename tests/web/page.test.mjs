@@ -230,6 +230,19 @@ pageTest('a lost device is said, replaced, and the reply goes on', async (page) 
     assert.match(await page.textContent('.answer'), /The answer is 22/);
 });
 
+pageTest('thinking goes on after the device was lost behind the reply', async (page) => {
+    await askExample(page);
+    await idle(page);
+    const before = (await page.textContent('.thoughts')).length;
+    await page.evaluate(() => globalThis.specexit.model.loseDevice());
+    await page.waitForFunction(() => document.documentElement.dataset.device === 'restored');
+    await page.click('text=Think longer');
+    await page.waitForSelector('.exit-mark[data-reason=natural]');
+    await idle(page);
+    assert.ok((await page.textContent('.thoughts')).length > before);
+    assert.equal((await page.textContent('.answer')).match(/The answer is/g).length, 1);
+});
+
 pageTest('the page works without a network after the first visit', async (page, context) => {
     await page.waitForFunction(() => navigator.serviceWorker.controller);
     await context.setOffline(true);

@@ -101,10 +101,6 @@ function onDevice(news) {
     } else if (news.state === 'restored') {
         showNotice('The GPU was reset. The model is loaded again, and the conversation goes on.');
         showModel('ready', model.info.modelName);
-        if (!reply) {
-            lastReply = null; // what its thinking could go on from was on the lost device
-            view?.allowKeepThinking(false);
-        }
         announce('The GPU is back.');
     } else {
         showModel('failed', 'No model');

@@ -10,6 +10,8 @@ import { Wasm } from './wasm.js';
 
 // Bytes uploaded before the queue is given time: writes pile up in the browser's memory until it has taken them.
 const UPLOAD_SLICE = 64 * 2 ** 20;
+// How thinking goes on from where it was left.
+const THINK_ON = { policy: 'none', softBudget: undefined, hardBudget: undefined };
 const RECOVERIES = 3; // of one load; a GPU that is lost again and again has a reason
 
 export class Host {
@@ -19,7 +21,8 @@ export class Host {
     #wasm = null;
     #sources = new Map();
     #model = null; // { target, draft, options } of the last load
-    #sessions = new Map(); // id -> { pointer, desc, reply }
+    // id -> { pointer, desc, reply, held }; held: the tokens of a done reply that was on a lost device
+    #sessions = new Map();
     #nextSession = 1;
     #woken = false;
     #waiting = null; // resolves the loader's wait
@@ -226,6 +229,7 @@ export class Host {
 
     begin(id, options) {
         const session = this.#session(id);
+        session.held = null;
         this.#wasm.begin(session.pointer, options);
         session.reply = new Reply(id, options, this.#gpu.counters);
         this.#schedule();
@@ -239,8 +243,16 @@ export class Host {
     keepThinking(id) {
         const session = this.#session(id);
         if (!session.reply) throw new SpecexitError('argument', 'There is no reply whose thinking could go on.');
-        this.#wasm.keepThinking(session.pointer);
-        session.reply.resume();
+        const { held, reply } = session;
+        if (held) {
+            session.held = null;
+            const tokens = reply.returnToExit(held);
+            reply.replayed(this.#gpu.counters);
+            this.#wasm.begin(session.pointer, { ...reply.replayOptions(tokens), ...THINK_ON });
+        } else {
+            this.#wasm.keepThinking(session.pointer);
+        }
+        reply.resume();
         this.#schedule();
     }
 
@@ -302,12 +314,8 @@ export class Host {
         if (!this.#ready) return;
         this.#ready = false;
         this.#notify({ type: 'device', state: 'lost', message: info.message || 'The GPU was reset.' });
-        const sessions = [...this.#sessions].map(([id, session]) => ({
-            id,
-            desc: session.desc,
-            reply: session.reply?.running ? session.reply : null,
-            tokens: session.reply?.running ? session.reply.replayTokens(this.#wasm.tokens(session.pointer)) : null,
-        }));
+        const sessions = [...this.#sessions].map(([id, { pointer, desc, reply, held }]) =>
+            ({ id, desc, reply, held: held ?? (reply?.running || reply?.hasLeft ? this.#wasm.tokens(pointer) : null) }));
         try {
             if (++this.#recoveries > RECOVERIES) throw new SpecexitError('device-lost', 'The GPU was lost several times. Close other programs that use it, then load the model again.');
             this.#wasm = null;
@@ -315,19 +323,21 @@ export class Host {
             this.#sources.clear();
             await this.openDevice();
             await this.#openEngine((progress) => this.#notify({ type: 'device', state: 'loading', progress }));
-            for (const { id, desc, reply, tokens } of sessions) this.#revive(id, desc, reply, tokens);
+            for (const session of sessions) this.#revive(session);
             this.#notify({ type: 'device', state: 'restored', info: this.info() });
             this.#schedule();
         } catch (error) {
             this.#notify({ type: 'device', state: 'gone', message: error.message });
-            for (const { reply } of sessions) if (reply) this.#notify(reply.fail(error));
+            for (const { reply } of sessions) if (reply?.running) this.#notify(reply.fail(error));
         }
     }
 
-    #revive(id, desc, reply, tokens) {
+    // A reply that was being written goes on; one that was done keeps what going back into its thinking needs.
+    #revive({ id, desc, reply, held }) {
         const pointer = this.#wasm.createSession(desc);
-        this.#sessions.set(id, { pointer, desc, reply });
-        if (!reply) return;
+        this.#sessions.set(id, { pointer, desc, reply, held: reply?.running ? null : held });
+        if (!reply?.running) return;
+        const tokens = reply.replayTokens(held);
         reply.replayed(this.#gpu.counters);
         this.#wasm.begin(pointer, reply.replayOptions(tokens));
     }

@@ -10,6 +10,7 @@ export class Reply {
     #options;
     #tokens = []; // of the reply, as far as their text was delivered
     #promptCount = 0;
+    #exitAt = -1; // index of the last token before thinking was left
     #base = null; // statistics of what was written before the device was lost
     #stats = null;
     #counters;
@@ -70,6 +71,7 @@ export class Reply {
             this.#tokens.length = Math.min(this.#tokens.length, event.firstToken);
             this.#tokens.push(...event.tokens);
         }
+        if (event.kind === 'exit') this.#exitAt = event.tokenIndex;
         if (!event.stats) return;
         this.#promptCount ||= event.stats.promptTokens;
         if (this.#base) for (const name of SUMMED) event.stats[name] += this.#base[name];
@@ -79,6 +81,7 @@ export class Reply {
 
     resume() {
         this.running = true;
+        this.#exitAt = -1;
     }
 
     // Nobody waits for it any more.
@@ -96,6 +99,18 @@ export class Reply {
     // The prompt out of all tokens the session held, and what of the reply was delivered.
     replayTokens(all) {
         return [...all.slice(0, this.#promptCount || all.length), ...this.#tokens];
+    }
+
+    // Whether the thinking could go on from where it was left.
+    get hasLeft() {
+        return this.#exitAt >= 0;
+    }
+
+    // Back to that place; the answer is taken back. Prompt and thinking, out of all tokens the session held.
+    returnToExit(all) {
+        this.#tokens.length = Math.min(this.#tokens.length, this.#exitAt + 1);
+        if (this.#stats) this.#stats.answerTokens = 0;
+        return this.replayTokens(all);
     }
 
     replayed(counters) {
