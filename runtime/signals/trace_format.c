@@ -2,6 +2,7 @@
 #include "signals/trace.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,9 +51,9 @@ void trace_header_make(const sx_trace_info *info, uint8_t bytes[SX_TRACE_HEADER]
                           .family = info->model.family};
     memcpy(header.magic, file_magic, sizeof header.magic);
     memcpy(header.state_layers, info->model.state_layers, sizeof header.state_layers);
-    strncpy(header.model_name, info->model_name, sizeof header.model_name - 1);
-    strncpy(header.format, info->format, sizeof header.format - 1);
-    strncpy(header.setting, info->setting, sizeof header.setting - 1);
+    snprintf(header.model_name, sizeof header.model_name, "%s", info->model_name);
+    snprintf(header.format, sizeof header.format, "%s", info->format);
+    snprintf(header.setting, sizeof header.setting, "%s", info->setting);
     header.hash = sx_hash64(SX_HASH_START, &header, offsetof(file_header, hash));
     memcpy(bytes, &header, sizeof header);
 }
