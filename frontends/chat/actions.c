@@ -42,12 +42,22 @@ void app_save(chat_app *app, bool now)
     chat_text_free(&problem);
 }
 
-static void reply_to(chat_app *app, uint32_t message)
+void app_save_all(chat_app *app)
 {
-    chat_begin_reply(&app->state, message, app_clock());
+    chat_text problem = {0};
+    for (uint32_t i = 0; i < app->state.count; i++)
+        chat_store_save(app->store, app->state.conversations[i], &problem);
+    chat_text_free(&problem);
+}
+
+// The reply that the state has begun.
+static void ask_engine(chat_app *app)
+{
     link_begin(&app->link, &app->state);
-    app_clear_selection(app);
-    app_scroll_to_end(app);
+    if (app->state.streaming == app->state.current) {
+        app_clear_selection(app);
+        app_scroll_to_end(app);
+    }
     app_save(app, true);
 }
 
@@ -66,27 +76,50 @@ static bool can_reply(chat_app *app)
     return true;
 }
 
+void app_ask_next(chat_app *app)
+{
+    if (app->link.phase != LINK_READY || app->link.keeping) return;
+    if (!chat_ask_next(&app->state, wall_clock(), app_clock())) return;
+    chat_text_clear(&app->state.notice);
+    ask_engine(app);
+}
+
+static bool has_model(chat_app *app)
+{
+    if (app->link.phase == LINK_READY || app->link.phase == LINK_LOADING) return true;
+    app_say(app, "No model is loaded. Open one with Ctrl+O.");
+    return false;
+}
+
 void app_ask(chat_app *app, const char *question)
 {
-    if (!can_reply(app)) return;
-    chat_conversation *conversation = app->state.current;
-    int32_t parent = app->editing >= 0 ? conversation->messages[app->editing].parent : chat_path_last(conversation);
+    if (!has_model(app)) return;
+    chat_wait(&app->state, app->editing, question);
     app->editing = -1;
-    // A conversation that ends with the user's words (the model could not be asked) goes on below them.
-    uint32_t message = chat_say(&app->state, parent, question, wall_clock());
-    reply_to(app, message);
+    app_ask_next(app);
+    if (!chat_waiting(&app->state, app->state.current)) return;
+    chat_text notice = {0};
+    chat_text_printf(&notice, "Sent as soon as %s (Up takes it back): %.*s",
+                     app->link.phase == LINK_LOADING ? "the model is loaded" : "the reply is complete",
+                     (int)strcspn(question, "\n"), question);
+    app_say(app, notice.data);
+    chat_text_free(&notice);
+}
+
+bool app_take_back(chat_app *app)
+{
+    char *text = chat_take_back(&app->state, &app->editing);
+    if (!text) return false;
+    input_set(&app->fields[FIELD_COMPOSER], text);
+    chat_text_clear(&app->state.notice);
+    free(text);
+    return true;
 }
 
 void app_send(chat_app *app)
 {
     chat_input *composer = &app->fields[FIELD_COMPOSER];
-    if (input_is_empty(composer)) return;
-    bool loading = app->link.phase == LINK_LOADING;
-    app->send_when_ready = loading || app->state.streaming;
-    if (app->send_when_ready)
-        app_say(app, loading ? "The question is sent as soon as the model is loaded."
-                             : "The question is sent as soon as the reply is complete; Esc ends it.");
-    if (app->send_when_ready || !can_reply(app)) return;
+    if (input_is_empty(composer) || !has_model(app)) return;
     char *text = chat_copy(chat_text_string(&composer->text));
     input_remember(composer, text);
     input_set(composer, "");
@@ -173,7 +206,9 @@ void app_end_rename(chat_app *app, bool keep)
 void app_regenerate(chat_app *app)
 {
     int32_t parent = chat_regenerate_parent(app->state.current);
-    if (parent >= 0 && can_reply(app)) reply_to(app, (uint32_t)parent);
+    if (parent < 0 || !can_reply(app)) return;
+    chat_begin_reply(&app->state, (uint32_t)parent, app_clock());
+    ask_engine(app);
 }
 
 void app_edit(chat_app *app, uint32_t message)
@@ -230,6 +265,8 @@ void app_escape(chat_app *app)
         }
     } else if (app->has_selection) {
         app_clear_selection(app);
+    } else if (input_is_empty(&app->fields[FIELD_COMPOSER]) && app_take_back(app)) {
+        app->field = FIELD_COMPOSER;
     } else {
         chat_text_clear(&app->state.notice);
     }

@@ -115,6 +115,7 @@ static void open_store(chat_app *app, const app_options *options)
     app->store = chat_store_open(path.data, &problem);
     if (problem.length) app_say(app, problem.data);
     chat_store_read_settings(app->store, &app->state.settings);
+    chat_steer(&app->state, app->state.settings.steering); // the empty conversation goes on as the last one
     chat_store_list(app->store, &app->state);
     chat_text_free(&path);
     chat_text_free(&problem);
@@ -175,11 +176,7 @@ static void hear_engine(chat_app *app)
         app->redraw = true;
         if (streaming) app_save(app, !app->state.streaming);
     }
-    if (app->send_when_ready && app->link.phase != LINK_LOADING && !app->state.streaming) {
-        app->send_when_ready = false;
-        chat_text_clear(&app->state.notice);
-        if (app->link.phase == LINK_READY) app_send(app);
-    }
+    app_ask_next(app);
 }
 
 // Until the next frame is due, or something has to be taken off the screen, or something happens.
@@ -252,7 +249,8 @@ void app_close(chat_app *app)
 {
     if (app->state.streaming) link_stop(&app->link);
     if (app->store) {
-        app_save(app, true);
+        chat_say_waiting(&app->state, (int64_t)time(NULL));
+        app_save_all(app);
         if (app->link.phase == LINK_FAILED) app->state.settings.model[0] = 0; // the next start works again
         chat_store_write_settings(app->store, &app->state.settings);
     }

@@ -72,7 +72,6 @@ typedef struct chat_app {
     uint32_t device_count;
     char *data_folder;
     const char *home;
-    bool send_when_ready; // the composer's text was sent while the model was loading or writing
     bool quit, redraw, dark_system;
     double saved_at, drawn_at, first_frame_at;
     double frame_seconds;   // of the last frame: from waking up to its being shown
@@ -86,6 +85,8 @@ void app_say(chat_app *app, const char *notice);
 // ---- Actions (actions.c)
 void app_send(chat_app *app);
 void app_ask(chat_app *app, const char *question);
+void app_ask_next(chat_app *app);  // the oldest question that waits, where the model is free
+bool app_take_back(chat_app *app); // the newest one, into the composer; false: none waits here
 void app_new(chat_app *app);
 void app_select(chat_app *app, chat_conversation *conversation);
 void app_next_conversation(chat_app *app, int direction);
@@ -112,6 +113,7 @@ void app_cycle_theme(chat_app *app);
 void app_apply_theme(chat_app *app);
 void app_search(chat_app *app);
 void app_save(chat_app *app, bool now); // at most a few times a second unless `now`
+void app_save_all(chat_app *app);
 void app_clear_selection(chat_app *app);
 void app_scroll_to_end(chat_app *app);
 

@@ -176,7 +176,7 @@ void link_begin(engine_link *link, chat_state *state)
                                        .no_thinking = settings->no_thinking,
                                        .maximum_tokens = settings->maximum_tokens,
                                        .sampling = {.temperature = settings->temperature, .seed = reply->seed},
-                                       .policy = chat_policy(state),
+                                       .policy = chat_policy(state, &conversation->steering),
                                        .drafting = {.kind = settings->drafting}}};
     link->owner = conversation;
     link->owner_reply = state->reply;

@@ -267,10 +267,11 @@ static sx_status move_on(engine_worker *worker, sx_error *error)
 static void fail_reply(engine_worker *worker, sx_status status, const sx_error *error)
 {
     worker->running = false;
-    tell_error(worker, REPORT_REPLY_FAILED, error);
-    if (status != SX_ERROR_DEVICE_LOST) return;
-    close_all(worker); // nothing works on it any more
-    tell_error(worker, REPORT_LOAD_FAILED, error);
+    if (status == SX_ERROR_DEVICE_LOST) { // nothing works on it any more
+        close_all(worker);
+        tell_error(worker, REPORT_LOAD_FAILED, error);
+    }
+    tell_error(worker, REPORT_REPLY_FAILED, error); // last: the next question must not go to a model that is gone
 }
 
 static void begin_reply(engine_worker *worker, const worker_order *order)

@@ -251,6 +251,7 @@ static void step_sibling(chat_app *app, int direction)
 static void vertical(chat_app *app, int direction)
 {
     chat_input *input = &app->fields[app->field];
+    if (app->field == FIELD_COMPOSER && direction < 0 && input_is_empty(input) && app_take_back(app)) return;
     if (app->field == FIELD_COMPOSER && app->editing < 0 &&
         !memchr(chat_text_string(&input->text), '\n', input->text.length)) {
         input_recall(input, direction);

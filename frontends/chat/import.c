@@ -70,7 +70,7 @@ bool chat_import_json(chat_state *state, const char *text, size_t length, int64_
         chat_text_add(problem, "This is not a conversation: a JSON object with \"messages\", each with \"role\" and "
                                "\"content\", is needed.");
         if (conversation) chat_delete_conversation(state, conversation, now);
-        state->current = conversation == before ? state->current : before;
+        if (conversation != before) chat_select_conversation(state, before);
     }
     sqlite3_close(database);
     return good;

@@ -12,7 +12,7 @@ static const sx_exit_thresholds usual = {
 
 void chat_settings_default(chat_settings *settings)
 {
-    *settings = (chat_settings){.zoom = 1, .effort = 0.5f, .window_width = 1180, .window_height = 780};
+    *settings = (chat_settings){.zoom = 1, .steering = {.effort = 0.5f}, .window_width = 1180, .window_height = 780};
 }
 
 static float clamp(float value, float low, float high, float otherwise)
@@ -21,13 +21,18 @@ static float clamp(float value, float low, float high, float otherwise)
     return value < low ? low : value > high ? high : value;
 }
 
+static void clamp_steering(chat_steering *steering)
+{
+    steering->effort = clamp(steering->effort, 0, 1, 0.5f);
+    if (steering->policy > SX_POLICY_ENTROPY) steering->policy = SX_POLICY_AUTO;
+}
+
 void chat_settings_clamp(chat_settings *settings)
 {
     settings->zoom = clamp(settings->zoom, 0.6f, 2.5f, 1);
-    settings->effort = clamp(settings->effort, 0, 1, 0.5f);
+    clamp_steering(&settings->steering);
     settings->temperature = clamp(settings->temperature, 0, 2, 0);
     if (settings->theme > CHAT_THEME_DARK) settings->theme = CHAT_THEME_SYSTEM;
-    if (settings->policy > SX_POLICY_ENTROPY) settings->policy = SX_POLICY_AUTO;
     if (settings->drafting > SX_DRAFT_TREE) settings->drafting = SX_DRAFT_AUTO;
     if (settings->window_width < 320 || settings->window_width > 16384) settings->window_width = 1180;
     if (settings->window_height < 320 || settings->window_height > 16384) settings->window_height = 780;
@@ -62,6 +67,9 @@ void chat_state_free(chat_state *state)
     for (uint32_t i = 0; i < state->count; i++)
         free_conversation(state->conversations[i]);
     free(state->conversations);
+    for (uint32_t i = 0; i < state->waiting_count; i++)
+        free(state->waiting[i].text);
+    free(state->waiting);
     chat_text_free(&state->notice);
     *state = (chat_state){0};
 }
@@ -75,7 +83,8 @@ chat_conversation *chat_add_conversation(chat_state *state)
         state->conversations = chat_reallocate(state->conversations, state->capacity, sizeof(chat_conversation *));
     }
     chat_conversation *conversation = chat_reallocate(NULL, 1, sizeof *conversation);
-    *conversation = (chat_conversation){.title = chat_copy("New chat"), .selected = -1, .matches = true};
+    *conversation = (chat_conversation){
+        .title = chat_copy("New chat"), .steering = state->settings.steering, .selected = -1, .matches = true};
     return state->conversations[state->count++] = conversation;
 }
 
@@ -100,7 +109,8 @@ chat_conversation *chat_new_conversation(chat_state *state, int64_t now)
 {
     for (uint32_t i = 0; i < state->count; i++) {
         chat_conversation *kept = state->conversations[i];
-        if (kept->count || kept->id) continue;
+        if (kept->count || kept->id || chat_waiting(state, kept)) continue;
+        kept->steering = state->settings.steering;
         state->current = kept;
         return kept;
     }
@@ -116,6 +126,21 @@ void chat_select_conversation(chat_state *state, chat_conversation *conversation
 {
     find_conversation(state, conversation);
     state->current = conversation;
+    state->settings.steering = conversation->steering;
+}
+
+void chat_steer(chat_state *state, chat_steering steering)
+{
+    clamp_steering(&steering);
+    state->current->steering = state->settings.steering = steering;
+    state->current->dirty = true;
+}
+
+static char *remove_waiting(chat_state *state, uint32_t at)
+{
+    char *text = state->waiting[at].text;
+    memmove(state->waiting + at, state->waiting + at + 1, (--state->waiting_count - at) * sizeof *state->waiting);
+    return text;
 }
 
 bool chat_delete_conversation(chat_state *state, chat_conversation *conversation, int64_t now)
@@ -125,12 +150,14 @@ bool chat_delete_conversation(chat_state *state, chat_conversation *conversation
     memmove(state->conversations + at, state->conversations + at + 1,
             (state->count - at - 1) * sizeof *state->conversations);
     state->count--;
+    for (uint32_t i = state->waiting_count; i-- > 0;)
+        if (state->waiting[i].conversation == conversation) free(remove_waiting(state, i));
     bool shown = state->current == conversation;
     free_conversation(conversation);
     if (!shown) return true;
     state->current = NULL;
     if (state->count) {
-        state->current = state->conversations[at < state->count ? at : state->count - 1];
+        chat_select_conversation(state, state->conversations[at < state->count ? at : state->count - 1]);
     } else {
         chat_new_conversation(state, now);
     }
@@ -243,9 +270,9 @@ bool chat_select_sibling(chat_conversation *conversation, uint32_t message, int 
 
 // ---- Talking -------------------------------------------------------------------------------------------------------
 
-uint32_t chat_say(chat_state *state, int32_t parent, const char *text, int64_t now)
+static uint32_t say_in(chat_state *state, chat_conversation *conversation, int32_t parent, const char *text,
+                       int64_t now)
 {
-    chat_conversation *conversation = state->current;
     chat_message *message = chat_add_message(conversation, parent, SX_ROLE_USER);
     chat_text_add(&message->content, text);
     message->complete = true;
@@ -254,14 +281,18 @@ uint32_t chat_say(chat_state *state, int32_t parent, const char *text, int64_t n
     return conversation->count - 1;
 }
 
-uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
+uint32_t chat_say(chat_state *state, int32_t parent, const char *text, int64_t now)
+{
+    return say_in(state, state->current, parent, text, now);
+}
+
+static uint32_t begin_reply_in(chat_state *state, chat_conversation *conversation, uint32_t parent, double now)
 {
     assert(!state->streaming);
-    chat_conversation *conversation = state->current;
     chat_message *message = chat_add_message(conversation, (int32_t)parent, SX_ROLE_ASSISTANT);
     message->seed = state->settings.seed ? state->settings.seed : ++state->next_seed;
-    if (state->settings.effort < 0.995f) {
-        sx_exit_thresholds thresholds = chat_thresholds_of(state);
+    if (conversation->steering.effort < 0.995f) {
+        sx_exit_thresholds thresholds = chat_thresholds_of(state, &conversation->steering);
         message->thresholds = (chat_thresholds){thresholds.confidence, thresholds.progress, thresholds.remain};
     }
     state->streaming = conversation;
@@ -270,6 +301,68 @@ uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
     state->first_text = 0;
     state->prefill_done = state->prefill_total = 0;
     return state->reply;
+}
+
+uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now)
+{
+    return begin_reply_in(state, state->current, parent, now);
+}
+
+// ---- Questions that wait -------------------------------------------------------------------------------------------
+
+void chat_wait(chat_state *state, int32_t edited, const char *text)
+{
+    if (state->waiting_count == state->waiting_capacity) {
+        state->waiting_capacity = state->waiting_capacity ? state->waiting_capacity * 2 : 4;
+        state->waiting = chat_reallocate(state->waiting, state->waiting_capacity, sizeof *state->waiting);
+    }
+    state->waiting[state->waiting_count++] =
+        (chat_question){.conversation = state->current, .edited = edited, .text = chat_copy(text)};
+}
+
+uint32_t chat_waiting(const chat_state *state, const chat_conversation *conversation)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->waiting_count; i++)
+        count += state->waiting[i].conversation == conversation;
+    return count;
+}
+
+char *chat_take_back(chat_state *state, int32_t *edited)
+{
+    for (uint32_t i = state->waiting_count; i-- > 0;) {
+        if (state->waiting[i].conversation != state->current) continue;
+        *edited = state->waiting[i].edited;
+        return remove_waiting(state, i);
+    }
+    return NULL;
+}
+
+// Where the conversation ends by now, unless another question is replaced.
+static uint32_t say_oldest(chat_state *state, int64_t date)
+{
+    chat_question question = state->waiting[0];
+    chat_conversation *conversation = question.conversation;
+    int32_t parent =
+        question.edited >= 0 ? conversation->messages[question.edited].parent : chat_path_last(conversation);
+    uint32_t said = say_in(state, conversation, parent, question.text, date);
+    free(remove_waiting(state, 0));
+    return said;
+}
+
+bool chat_ask_next(chat_state *state, int64_t date, double now)
+{
+    if (state->streaming || state->waiting_count == 0) return false;
+    chat_conversation *conversation = state->waiting[0].conversation;
+    uint32_t question = say_oldest(state, date);
+    begin_reply_in(state, conversation, question, now);
+    return true;
+}
+
+void chat_say_waiting(chat_state *state, int64_t date)
+{
+    while (state->waiting_count)
+        say_oldest(state, date);
 }
 
 int32_t chat_regenerate_parent(const chat_conversation *conversation)
@@ -466,9 +559,9 @@ static float between(float little, float middle, float much, float effort)
     return effort < 0.5f ? little + (middle - little) * effort * 2 : middle + (much - middle) * (effort - 0.5f) * 2;
 }
 
-sx_exit_thresholds chat_thresholds_of(const chat_state *state)
+sx_exit_thresholds chat_thresholds_of(const chat_state *state, const chat_steering *steering)
 {
-    float effort = state->settings.effort;
+    float effort = steering->effort;
     const sx_exit_thresholds *middle = &state->calibrated;
     return (sx_exit_thresholds){.confidence = between(0.3f, middle->confidence, 0.99f, effort),
                                 .progress = between(0.02f, middle->progress, 0.95f, effort),
@@ -477,18 +570,18 @@ sx_exit_thresholds chat_thresholds_of(const chat_state *state)
                                 .entropy = between(middle->entropy * 4, middle->entropy, 0.05f, effort)};
 }
 
-bool chat_effort_is_calibrated(const chat_settings *settings)
+bool chat_effort_is_calibrated(float effort)
 {
-    return fabsf(settings->effort - 0.5f) <= 0.01f;
+    return fabsf(effort - 0.5f) <= 0.01f;
 }
 
-sx_policy chat_policy(const chat_state *state)
+sx_policy chat_policy(const chat_state *state, const chat_steering *steering)
 {
-    sx_policy policy = {.kind = state->settings.policy};
-    if (state->settings.effort >= 0.995f) {
+    sx_policy policy = {.kind = steering->policy};
+    if (steering->effort >= 0.995f) {
         policy.kind = SX_POLICY_NONE;
-    } else if (!chat_effort_is_calibrated(&state->settings)) { // in the middle zeros ask for the calibrated ones
-        sx_exit_thresholds thresholds = chat_thresholds_of(state);
+    } else if (!chat_effort_is_calibrated(steering->effort)) { // in the middle zeros ask for the calibrated ones
+        sx_exit_thresholds thresholds = chat_thresholds_of(state, steering);
         policy.confidence = thresholds.confidence;
         policy.progress = thresholds.progress;
         policy.remain = thresholds.remain;

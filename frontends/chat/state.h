@@ -48,8 +48,14 @@ typedef struct chat_message {
     bool dirty;       // not saved yet
 } chat_message;
 
+typedef struct chat_steering { // how long replies think
+    float effort;              // 0: think little .. 0.5: as calibrated .. 1: think as long as it wants
+    sx_policy_kind policy;
+} chat_steering;
+
 typedef struct chat_conversation {
     int64_t id; // in the store, 0: not there yet
+    chat_steering steering;
     char *title;
     bool named;       // the user gave the title
     int64_t updated;  // seconds since 1970
@@ -65,9 +71,8 @@ typedef enum chat_theme_choice { CHAT_THEME_SYSTEM = 0, CHAT_THEME_LIGHT, CHAT_T
 
 typedef struct chat_settings {
     chat_theme_choice theme;
-    float zoom;   // 1: 100 %
-    float effort; // 0: think little .. 0.5: as calibrated .. 1: think as long as it wants
-    sx_policy_kind policy;
+    float zoom;             // 1: 100 %
+    chat_steering steering; // of the conversation that is shown, for the next new one
     sx_draft_kind drafting;
     float temperature;
     uint64_t seed;           // 0: another one for every reply
@@ -81,6 +86,12 @@ typedef struct chat_settings {
     int window_width, window_height;
 } chat_settings;
 
+typedef struct chat_question { // sent by the user, not asked yet
+    chat_conversation *conversation;
+    int32_t edited; // the message it replaces, -1: none
+    char *text;
+} chat_question;
+
 typedef struct chat_state {
     chat_conversation **conversations; // newest first
     uint32_t count, capacity;
@@ -90,6 +101,8 @@ typedef struct chat_state {
     double started;               // when it was sent, seconds
     double first_text;            // when its first text came, 0: not yet
     uint32_t first_token;
+    chat_question *waiting; // for the model to be loaded or the reply to be complete; oldest first
+    uint32_t waiting_count, waiting_capacity;
     uint32_t prefill_done, prefill_total;
     uint64_t saved_tokens; // in all conversations since the start
     double saved_seconds;
@@ -108,6 +121,7 @@ void chat_settings_clamp(chat_settings *settings); // after reading them from ou
 chat_conversation *chat_new_conversation(chat_state *state, int64_t now); // an empty current one is kept
 chat_conversation *chat_add_conversation(chat_state *state);              // at the end, for the store
 void chat_select_conversation(chat_state *state, chat_conversation *conversation);
+void chat_steer(chat_state *state, chat_steering steering); // the current conversation, and those begun after it
 // Removes and frees it; refused (false) while it is being written to.
 bool chat_delete_conversation(chat_state *state, chat_conversation *conversation, int64_t now);
 void chat_rename_conversation(chat_conversation *conversation, const char *title);
@@ -127,6 +141,15 @@ void chat_message_free(chat_message *message);
 uint32_t chat_say(chat_state *state, int32_t parent, const char *text, int64_t now);
 // Adds an empty reply to message `parent` and makes it the streaming one.
 uint32_t chat_begin_reply(chat_state *state, uint32_t parent, double now);
+// A question of the current conversation that cannot be asked yet; `edited` as in chat_question.
+void chat_wait(chat_state *state, int32_t edited, const char *text);
+uint32_t chat_waiting(const chat_state *state, const chat_conversation *conversation); // how many wait in it
+// The newest waiting question of the current conversation, which waits no more; to be freed. NULL: none waits.
+char *chat_take_back(chat_state *state, int32_t *edited);
+// Says the oldest waiting question in its conversation and begins the reply. False: none waits, or one is being
+// written.
+bool chat_ask_next(chat_state *state, int64_t date, double now);
+void chat_say_waiting(chat_state *state, int64_t date); // all of them, without replies: before the end
 // The user message whose reply is shown last, to answer it again; -1: there is none.
 int32_t chat_regenerate_parent(const chat_conversation *conversation);
 // The messages from the start to `last`, for the template; texts are borrowed. Returns the count.
@@ -149,9 +172,10 @@ chat_forecast chat_thinking_forecast(const chat_message *message);
 void chat_thinking_sentence(const chat_message *message, char *text, size_t size);
 
 // ---- Settings to the engine
-sx_policy chat_policy(const chat_state *state);
-sx_exit_thresholds chat_thresholds_of(const chat_state *state); // where the slider stands
-bool chat_effort_is_calibrated(const chat_settings *settings);  // the slider stands in the middle
+sx_policy chat_policy(const chat_state *state, const chat_steering *steering);
+sx_exit_thresholds chat_thresholds_of(const chat_state *state,
+                                      const chat_steering *steering); // where the slider stands
+bool chat_effort_is_calibrated(float effort);                         // the slider stands in the middle
 const char *chat_effort_name(float effort);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 }; // 1: conversations without effort and policy
 
 struct chat_store {
     sqlite3 *database;
@@ -14,7 +14,7 @@ struct chat_store {
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS conversations(id INTEGER PRIMARY KEY, title TEXT NOT NULL, named INTEGER NOT NULL,"
-    " updated INTEGER NOT NULL, selected INTEGER NOT NULL);"
+    " updated INTEGER NOT NULL, selected INTEGER NOT NULL, effort REAL, policy INTEGER);"
     "CREATE TABLE IF NOT EXISTS messages(conversation INTEGER NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,"
     " number INTEGER NOT NULL, parent INTEGER NOT NULL, selected INTEGER NOT NULL, role INTEGER NOT NULL,"
     " content TEXT NOT NULL, thinking TEXT NOT NULL, failure TEXT NOT NULL, complete INTEGER NOT NULL,"
@@ -24,6 +24,10 @@ static const char schema[] =
     " seed INTEGER NOT NULL, confidence REAL NOT NULL, progress REAL NOT NULL, remain REAL NOT NULL, points BLOB,"
     " PRIMARY KEY(conversation, number)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS settings(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;";
+
+// Conversations of then are steered as the settings say: NULL.
+static const char from_version_1[] =
+    "ALTER TABLE conversations ADD COLUMN effort REAL; ALTER TABLE conversations ADD COLUMN policy INTEGER";
 
 static bool run(sqlite3 *database, const char *sql)
 {
@@ -54,8 +58,8 @@ static bool prepare(sqlite3 *database, const char *path, chat_text *problem)
         return false;
     }
     snprintf(sql, sizeof sql, "PRAGMA user_version=%d", SCHEMA_VERSION);
-    if (version >= 0 && run(database, "BEGIN IMMEDIATE") && run(database, schema) && run(database, sql) &&
-        run(database, "COMMIT"))
+    if (version >= 0 && run(database, "BEGIN IMMEDIATE") && (version != 1 || run(database, from_version_1)) &&
+        run(database, schema) && run(database, sql) && run(database, "COMMIT"))
         return true;
     int code = sqlite3_errcode(database);
     const char *what = code == SQLITE_NOTADB || code == SQLITE_CORRUPT      ? "is damaged"
@@ -83,7 +87,7 @@ static bool copy_readable(const char *path, sqlite3 *memory)
     }
     chat_text_add(&name, "?mode=ro&immutable=1");
     if (sqlite3_open_v2(name.data, &source, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) == SQLITE_OK &&
-        read_version(source) == SCHEMA_VERSION) {
+        read_version(source) >= 1 && read_version(source) <= SCHEMA_VERSION) {
         sqlite3_backup *backup = sqlite3_backup_init(memory, "main", source, "main");
         good = backup && sqlite3_backup_step(backup, -1) == SQLITE_DONE;
         sqlite3_backup_finish(backup);
@@ -144,10 +148,21 @@ static sqlite3_stmt *statement_of(chat_store *store, const char *sql)
     return statement; // NULL is harmless: stepping it is a misuse error, not a crash
 }
 
+// Leaves alone what was not saved or is out of range.
+static void read_steering(sqlite3_stmt *statement, int column, chat_steering *steering)
+{
+    double effort = sqlite3_column_double(statement, column);
+    int policy = sqlite3_column_int(statement, column + 1);
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL) return;
+    if (effort >= 0 && effort <= 1) steering->effort = (float)effort;
+    if (policy >= 0 && policy <= SX_POLICY_ENTROPY) steering->policy = (sx_policy_kind)policy;
+}
+
 void chat_store_list(chat_store *store, chat_state *state)
 {
-    sqlite3_stmt *statement = statement_of(
-        store, "SELECT id, title, named, updated, selected FROM conversations ORDER BY updated DESC, id DESC");
+    sqlite3_stmt *statement =
+        statement_of(store, "SELECT id, title, named, updated, selected, effort, policy FROM conversations"
+                            " ORDER BY updated DESC, id DESC");
     while (statement && sqlite3_step(statement) == SQLITE_ROW) {
         chat_conversation *conversation = chat_add_conversation(state);
         const char *title = (const char *)sqlite3_column_text(statement, 1);
@@ -157,6 +172,7 @@ void chat_store_list(chat_store *store, chat_state *state)
         conversation->named = sqlite3_column_int(statement, 2);
         conversation->updated = sqlite3_column_int64(statement, 3);
         conversation->selected = sqlite3_column_int(statement, 4);
+        read_steering(statement, 5, &conversation->steering);
     }
     sqlite3_finalize(statement);
 }
@@ -278,15 +294,17 @@ static bool save_header(chat_store *store, chat_conversation *conversation)
 {
     sqlite3_stmt *statement = statement_of(
         store,
-        "INSERT INTO conversations(id, title, named, updated, selected) VALUES(?, ?, ?, ?, ?) ON CONFLICT(id) DO "
-        "UPDATE SET title = excluded.title, named = excluded.named, updated = excluded.updated,"
-        " selected = excluded.selected");
+        "INSERT INTO conversations(id, title, named, updated, selected, effort, policy) VALUES(?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(id) DO UPDATE SET title = excluded.title, named = excluded.named, updated = excluded.updated,"
+        " selected = excluded.selected, effort = excluded.effort, policy = excluded.policy");
     if (!statement) return false;
     if (conversation->id) sqlite3_bind_int64(statement, 1, conversation->id);
     sqlite3_bind_text(statement, 2, conversation->title, -1, SQLITE_STATIC);
     sqlite3_bind_int(statement, 3, conversation->named);
     sqlite3_bind_int64(statement, 4, conversation->updated);
     sqlite3_bind_int(statement, 5, conversation->selected);
+    sqlite3_bind_double(statement, 6, (double)conversation->steering.effort);
+    sqlite3_bind_int(statement, 7, conversation->steering.policy);
     return finish(statement);
 }
 
@@ -404,8 +422,8 @@ void chat_store_read_settings(chat_store *store, chat_settings *settings)
 {
     settings->theme = (chat_theme_choice)read_whole(store, "theme", settings->theme);
     settings->zoom = (float)read_number(store, "zoom", (double)settings->zoom);
-    settings->effort = (float)read_number(store, "effort", (double)settings->effort);
-    settings->policy = (sx_policy_kind)read_whole(store, "policy", settings->policy);
+    settings->steering.effort = (float)read_number(store, "effort", (double)settings->steering.effort);
+    settings->steering.policy = (sx_policy_kind)read_whole(store, "policy", settings->steering.policy);
     settings->drafting = (sx_draft_kind)read_whole(store, "drafting", settings->drafting);
     settings->temperature = (float)read_number(store, "temperature", (double)settings->temperature);
     settings->seed = (uint64_t)read_whole(store, "seed", 0);
@@ -439,8 +457,8 @@ void chat_store_write_settings(chat_store *store, const chat_settings *settings)
     if (!run(store->database, "BEGIN IMMEDIATE")) return;
     write_value(store, "theme", settings->theme, NULL);
     write_value(store, "zoom", (double)settings->zoom, NULL);
-    write_value(store, "effort", (double)settings->effort, NULL);
-    write_value(store, "policy", settings->policy, NULL);
+    write_value(store, "effort", (double)settings->steering.effort, NULL);
+    write_value(store, "policy", settings->steering.policy, NULL);
     write_value(store, "drafting", settings->drafting, NULL);
     write_value(store, "temperature", (double)settings->temperature, NULL);
     write_value(store, "seed", (double)settings->seed, NULL);

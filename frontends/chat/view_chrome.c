@@ -130,7 +130,8 @@ static void composer_tools(chat_app *app, SDL_Rect card)
     const char *label = busy ? "Stop" : app->editing >= 0 ? "Ask again" : "Send";
     int width = draw_button_width(draw, label);
     SDL_Rect button = {card.x + card.w - width - pad, y, width, height};
-    bool ready = !input_is_empty(&app->fields[FIELD_COMPOSER]) && app->link.phase == LINK_READY;
+    bool ready = !input_is_empty(&app->fields[FIELD_COMPOSER]) &&
+                 (app->link.phase == LINK_READY || app->link.phase == LINK_LOADING);
     if (draw_button(draw, button, label, busy || !ready ? BUTTON_OUTLINE : BUTTON_FILLED,
                     busy ? "Stop writing" : "Send (Enter)")) {
         if (busy) {
@@ -159,10 +160,13 @@ static void composer_tools(chat_app *app, SDL_Rect card)
         draw_text_in(draw, CHAT_FONT_SMALL, slider, "Does not think", draw->theme->dim, 0);
         return;
     }
-    draw_slider(draw, slider, &settings->effort, "Think little … think long: moves all thresholds of the early exit");
+    chat_steering steering = app->state.current->steering;
+    if (draw_slider(draw, slider, &steering.effort,
+                    "Think little … think long: moves all thresholds of the early exit, in this chat"))
+        chat_steer(&app->state, steering);
     SDL_Rect name = {slider.x + slider.w + px(draw, 12), y, button.x - slider.x - slider.w - px(draw, 16), height};
     if (name.w > px(draw, 40))
-        draw_text_in(draw, CHAT_FONT_SMALL, name, chat_effort_name(settings->effort), draw->theme->dim, 0);
+        draw_text_in(draw, CHAT_FONT_SMALL, name, chat_effort_name(steering.effort), draw->theme->dim, 0);
 }
 
 void view_composer(chat_app *app, SDL_Rect rect)

@@ -201,7 +201,8 @@ static void draw_settings(chat_app *app)
     chat_draw *draw = &app->draw;
     SDL_Rect inner = panel_open(app, 640, 540, "Settings");
     if (app->overlay != OVERLAY_SETTINGS) return;
-    int theme = settings->theme, policy = settings->policy, drafting = settings->drafting;
+    chat_steering steering = app->state.current->steering;
+    int theme = settings->theme, policy = steering.policy, drafting = settings->drafting;
     int most = px(draw, inner.w < px(draw, 420) ? 68 * 10 : 44 * 10) - inner.h;
     if (app->panel_scroll > most) app->panel_scroll = most;
     if (app->panel_scroll < 0) app->panel_scroll = 0;
@@ -209,7 +210,7 @@ static void draw_settings(chat_app *app)
     draw_clip(draw, &inner);
     flag_row(app, next_row(app, &rows, "Thinking"), &settings->no_thinking, "Answers at once", "Thinks first");
     if (choose(app, next_row(app, &rows, "Leaves thinking by"), policies, 5, &policy))
-        settings->policy = (sx_policy_kind)policy;
+        chat_steer(&app->state, (chat_steering){steering.effort, (sx_policy_kind)policy});
     if (choose(app, next_row(app, &rows, "Drafting"), drafts, 5, &drafting))
         settings->drafting = (sx_draft_kind)drafting;
     temperature_row(app, next_row(app, &rows, "Temperature"));

@@ -11,6 +11,7 @@
 #include "input.h"
 #include "state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void send_text(chat_state *state, sx_channel channel, const char *text, uint32_t token, double now)
@@ -165,22 +166,99 @@ static void slider_moves_all_thresholds(void **unused)
     chat_settings *settings = &state.settings;
     state.calibrated =
         (sx_exit_thresholds){.confidence = 0.7f, .progress = 0.4f, .remain = 90, .margin = -2, .entropy = 1};
-    sx_policy policy = chat_policy(&state);
+    chat_steering steering = state.current->steering;
+    sx_policy policy = chat_policy(&state, &steering);
     assert_true(policy.confidence <= 0 && policy.remain <= 0); // the middle: as calibrated
-    assert_true(chat_thresholds_of(&state).confidence == 0.7f && chat_thresholds_of(&state).remain == 90);
-    settings->effort = 0.2f;
-    sx_policy little = chat_policy(&state);
-    settings->effort = 0.8f;
-    sx_policy much = chat_policy(&state);
+    sx_exit_thresholds middle = chat_thresholds_of(&state, &steering);
+    assert_true(middle.confidence == 0.7f && middle.remain == 90);
+    steering.effort = 0.2f;
+    sx_policy little = chat_policy(&state, &steering);
+    steering.effort = 0.8f;
+    sx_policy much = chat_policy(&state, &steering);
     assert_true(little.confidence < 0.7f && much.confidence > 0.7f);
     assert_true(little.progress < much.progress && little.remain > much.remain);
     assert_true(little.margin < much.margin && little.entropy > much.entropy);
-    settings->effort = 1;
-    assert_int_equal(chat_policy(&state).kind, SX_POLICY_NONE);
-    settings->effort = 7;
+    steering.effort = 1;
+    assert_int_equal(chat_policy(&state, &steering).kind, SX_POLICY_NONE);
+    settings->steering.effort = 7;
     settings->zoom = -1;
     chat_settings_clamp(settings);
-    assert_true(settings->effort <= 1 && settings->zoom >= 0.6f);
+    assert_true(settings->steering.effort <= 1 && settings->zoom >= 0.6f);
+    chat_steer(&state, (chat_steering){.effort = -3});
+    assert_true(state.current->steering.effort >= 0);
+    chat_state_free(&state);
+}
+
+static void steering_belongs_to_the_conversation(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_conversation *first = state.current;
+    chat_steer(&state, (chat_steering){.effort = 0.2f, .policy = SX_POLICY_MARGIN});
+    chat_begin_reply(&state, chat_say(&state, -1, "one", 1), 0);
+    assert_true(first->messages[1].thresholds.confidence < 0.8f);
+    send_done(&state);
+    chat_conversation *second = chat_new_conversation(&state, 2);
+    assert_true(second->steering.effort == 0.2f); // as the last one
+    assert_int_equal(second->steering.policy, SX_POLICY_MARGIN);
+    chat_steer(&state, (chat_steering){.effort = 1});
+    chat_begin_reply(&state, chat_say(&state, -1, "two", 3), 0);
+    assert_true(second->messages[1].thresholds.confidence <= 0);
+    send_done(&state);
+    assert_true(first->steering.effort == 0.2f);
+    chat_select_conversation(&state, first);
+    chat_conversation *third = chat_new_conversation(&state, 4); // as the one shown before it, not the newest
+    assert_true(third->steering.effort == 0.2f);
+    chat_select_conversation(&state, second);
+    assert_ptr_equal(chat_new_conversation(&state, 5), third); // the empty one, too
+    assert_true(third->steering.effort == 1);
+    chat_delete_conversation(&state, third, 6);
+    assert_true(state.settings.steering.effort == state.current->steering.effort);
+    chat_state_free(&state);
+}
+
+static void questions_wait_their_turn(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_conversation *first = state.current;
+    int32_t edited = 5;
+    assert_false(chat_ask_next(&state, 1, 0));
+    assert_null(chat_take_back(&state, &edited));
+    chat_wait(&state, -1, "Hello"); // while the model is loading
+    chat_wait(&state, -1, "What is a cat?");
+    chat_conversation *second = chat_new_conversation(&state, 1);
+    assert_ptr_not_equal(second, first); // it is not empty: something waits there
+    chat_wait(&state, -1, "elsewhere");
+    chat_wait(&state, -1, "a mistake");
+    char *text = chat_take_back(&state, &edited);
+    assert_string_equal(text, "a mistake");
+    assert_int_equal(edited, -1);
+    free(text);
+    assert_int_equal(chat_waiting(&state, first), 2);
+    assert_true(chat_ask_next(&state, 2, 0)); // loaded
+    assert_ptr_equal(state.streaming, first);
+    assert_ptr_equal(state.current, second); // what is shown stays
+    assert_string_equal(first->messages[0].content.data, "Hello");
+    assert_false(chat_ask_next(&state, 2, 0)); // one reply at a time
+    send_text(&state, SX_CHANNEL_ANSWER, "Hi", 0, 1);
+    send_done(&state);
+    assert_true(chat_ask_next(&state, 3, 2));
+    assert_string_equal(first->messages[2].content.data, "What is a cat?");
+    assert_int_equal(first->messages[2].parent, 1); // behind the reply to the one before
+    send_done(&state);
+    chat_select_conversation(&state, first);
+    chat_wait(&state, 2, "What is a dog?"); // in place of the cat
+    chat_delete_conversation(&state, second, 4);
+    assert_int_equal(state.waiting_count, 1); // what waited there went with it
+    chat_say_waiting(&state, 5);              // the end: kept without a reply
+    assert_int_equal(state.waiting_count, 0);
+    int32_t last = chat_path_last(first);
+    assert_string_equal(first->messages[last].content.data, "What is a dog?");
+    assert_int_equal(first->messages[last].parent, 1);
+    chat_wait(&state, -1, "freed with the state");
     chat_state_free(&state);
 }
 
@@ -276,6 +354,8 @@ int main(void)
         cmocka_unit_test(branches_keep_everything),
         cmocka_unit_test(conversations_come_and_go),
         cmocka_unit_test(slider_moves_all_thresholds),
+        cmocka_unit_test(steering_belongs_to_the_conversation),
+        cmocka_unit_test(questions_wait_their_turn),
         cmocka_unit_test(editor_undoes_and_recalls),
         cmocka_unit_test(export_escapes),
         cmocka_unit_test(import_reads_what_export_writes),

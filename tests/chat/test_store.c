@@ -9,6 +9,7 @@
 #include "store.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,84 @@ static void read_only_is_shown(void **unused)
     chat_text_free(&problem);
 }
 
+static void run_sql(const char *sql)
+{
+    sqlite3 *database;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(database);
+}
+
+static void steering_comes_back(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    for (unsigned pass = 0; pass < 2; pass++) {
+        chat_store *store = chat_store_open(path, &problem);
+        chat_state state;
+        chat_state_init(&state, 1);
+        chat_store_list(store, &state);
+        if (pass) { // both as they were left
+            assert_int_equal(state.count, 3);
+            assert_true(state.conversations[1]->steering.effort == 1);
+            assert_true(state.conversations[2]->steering.effort == 0.25f);
+            assert_int_equal(state.conversations[2]->steering.policy, SX_POLICY_ENTROPY);
+        } else {
+            chat_steer(&state, (chat_steering){.effort = 0.25f, .policy = SX_POLICY_ENTROPY});
+            write_conversation(store, &state, "one");
+            chat_fail_reply(&state, "stopped");
+            chat_new_conversation(&state, 8);
+            write_conversation(store, &state, "two");
+            chat_steer(&state, (chat_steering){.effort = 1}); // alone, later
+            assert_true(chat_store_save(store, state.current, &problem));
+        }
+        chat_state_free(&state);
+        chat_store_close(store);
+    }
+    run_sql("UPDATE conversations SET effort = 1e9, policy = -7"); // nonsense is left out
+    chat_store *store = chat_store_open(path, &problem);
+    chat_state state;
+    chat_state_init(&state, 1);
+    chat_store_list(store, &state);
+    assert_true(state.conversations[1]->steering.effort == 0.5f);
+    assert_int_equal(state.conversations[1]->steering.policy, SX_POLICY_AUTO);
+    chat_state_free(&state);
+    chat_store_close(store);
+    assert_int_equal(problem.length, 0);
+}
+
+// A database of the first version, which knew no steering of conversations: all are steered as its settings say.
+static void old_file_is_brought_up(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    chat_store *store = chat_store_open(path, &problem);
+    chat_state state;
+    chat_state_init(&state, 1);
+    write_conversation(store, &state, "old");
+    chat_state_free(&state);
+    chat_store_close(store);
+    run_sql("ALTER TABLE conversations DROP COLUMN effort; ALTER TABLE conversations DROP COLUMN policy;"
+            " INSERT INTO settings VALUES('effort', 0.75); PRAGMA user_version = 1");
+    for (unsigned pass = 0; pass < 2; pass++) {
+        store = chat_store_open(path, &problem);
+        assert_string_equal(chat_text_string(&problem), "");
+        assert_true(chat_store_is_saving(store));
+        chat_state_init(&state, 1);
+        chat_store_read_settings(store, &state.settings);
+        chat_store_list(store, &state);
+        assert_int_equal(state.count, 2);
+        assert_true(state.conversations[1]->steering.effort == (pass ? 0.125f : 0.75f));
+        chat_store_load(store, state.conversations[1]);
+        assert_string_equal(state.conversations[1]->messages[1].content.data, "old");
+        chat_select_conversation(&state, state.conversations[1]);
+        chat_steer(&state, (chat_steering){.effort = 0.125f});
+        assert_true(chat_store_save(store, state.current, &problem));
+        chat_state_free(&state);
+        chat_store_close(store);
+    }
+}
+
 static void settings_come_back(void **unused)
 {
     (void)unused;
@@ -167,7 +246,7 @@ static void settings_come_back(void **unused)
     chat_store *store = chat_store_open(path, &problem);
     chat_settings settings, read;
     chat_settings_default(&settings);
-    settings.effort = 0.75f;
+    settings.steering.effort = 0.75f;
     settings.theme = CHAT_THEME_DARK;
     snprintf(settings.model, sizeof settings.model, "/m/a.gguf");
     chat_store_write_settings(store, &settings);
@@ -177,7 +256,7 @@ static void settings_come_back(void **unused)
     chat_store_read_settings(store, &read);
     assert_int_equal(read.theme, CHAT_THEME_DARK);
     assert_string_equal(read.model, "/m/a.gguf");
-    assert_true(read.effort > 0.74f && read.effort < 0.76f);
+    assert_true(read.steering.effort > 0.74f && read.steering.effort < 0.76f);
     chat_store_close(store);
 }
 
@@ -188,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_file_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_folder_is_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(read_only_is_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(steering_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(old_file_is_brought_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_come_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

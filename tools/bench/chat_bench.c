@@ -200,7 +200,7 @@ static void measure_generating(chat_app *app, frames *f)
 {
     uint32_t tokens = 0;
     double begun = app_clock();
-    app->state.settings.effort = 1; // thinks as long as it wants: more frames
+    chat_steer(&app->state, (chat_steering){.effort = 1}); // thinks as long as it wants: more frames
     app_new(app);
     frames_begin(f);
     for (unsigned i = 0; i < 3; i++) {
