@@ -107,6 +107,18 @@ static void budget(cli_mode *mode, const cli_options *options, double value)
     mode->policy.soft_budget = (uint32_t)value;
 }
 
+static void silent_budget(cli_mode *mode, const cli_options *options, double value)
+{
+    budget(mode, options, value);
+    mode->policy.exit_message = "";
+}
+
+static void no_think(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options, (void)value;
+    mode->no_thinking = true;
+}
+
 static void hard_budget(cli_mode *mode, const cli_options *options, double value)
 {
     (void)options;
@@ -127,6 +139,8 @@ static const mode_kind kinds[] = {
     {"margin", MAY_HAVE_VALUE, margin, -1000, -1e-6},
     {"entropy", MAY_HAVE_VALUE, entropy, 1e-6, 1000},
     {"budget", WANTS_VALUE, budget, 1, 4e9},
+    {"silent-budget", WANTS_VALUE, silent_budget, 1, 4e9},
+    {"no-think", NO_VALUE, no_think, 0, 0},
     {"hard-budget", WANTS_VALUE, hard_budget, 1, 4e9},
 };
 
@@ -142,7 +156,7 @@ static void unknown_mode(const char *name, cli_text *message)
     if (meant) {
         cli_text_printf(message, "; did you mean \"%s\"?", meant);
     } else {
-        cli_text_add(message, "; `specexit compare --help` lists the modes");
+        cli_text_add(message, "; the --help lists the modes");
     }
 }
 
@@ -169,7 +183,9 @@ static bool read_value(const mode_kind *kind, const char *text, double *value, c
 
 static bool parse_mode(const char *text, const cli_options *options, cli_mode *mode, cli_text *message)
 {
-    *mode = (cli_mode){.policy = {.kind = SX_POLICY_NONE, .no_loop_guard = options->policy.no_loop_guard}};
+    *mode = (cli_mode){.policy = {.kind = SX_POLICY_NONE,
+                                  .no_loop_guard = options->policy.no_loop_guard,
+                                  .exit_message = options->policy.exit_message}};
     mode->drafting = cli_options_describe(options).drafting;
     snprintf(mode->name, sizeof mode->name, "%s", text);
     char name[48];
@@ -196,7 +212,7 @@ uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode 
 {
     uint32_t count = 0;
     bool natural = false;
-    for (const char *at = list ? list : "plain,speculative,specexit"; *at;) {
+    for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
         char text[48];
         if (length == 0 || length >= sizeof text || count == CLI_MAXIMUM_MODES) {

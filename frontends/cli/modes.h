@@ -1,4 +1,4 @@
-// The modes that `compare` runs: how each drafts and when it leaves the thinking.
+// The modes that `compare` and `eval` run: how each drafts and when it leaves the thinking.
 #ifndef CLI_MODES_H
 #define CLI_MODES_H
 
@@ -10,14 +10,14 @@ typedef struct cli_mode {
     sx_policy policy;
     sx_drafting drafting;
     bool natural; // the thinking ends by itself: its signals can be drawn, and `first` measured on it
-    bool first;   // leave after the first paragraph that begins with `mark`
+    bool no_thinking;
+    bool first; // leave after the first paragraph that begins with `mark`
     char mark[32];
 } cli_mode;
 
 enum { CLI_MAXIMUM_MODES = 16 };
 
-// Parses a list such as "plain,speculative,budget=60"; NULL: plain,speculative,specexit. Returns the count, or 0 with
-// a sentence.
+// Parses a list such as "plain,speculative,budget=60". Returns the count, or 0 with a sentence.
 uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode modes[CLI_MAXIMUM_MODES],
                          cli_text *message);
 

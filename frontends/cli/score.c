@@ -33,54 +33,88 @@ double cli_score_acceptance(const cli_score *score)
     return score->cycles ? score->cycle_tokens / (double)score->cycles : 0;
 }
 
+// E. B. Wilson (1927), with the normal quantile of 95 %.
+void cli_wilson(uint32_t right, uint32_t known, double *low, double *high)
+{
+    const double z = 1.959963984540054, n = known, share = known ? right / n : 0;
+    if (!known) {
+        *low = *high = (double)NAN;
+        return;
+    }
+    const double middle = (share + z * z / (2 * n)) / (1 + z * z / n);
+    const double half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n));
+    *low = right ? middle - half : 0;
+    *high = right < known ? middle + half : 1;
+}
+
+double cli_score_rate(const cli_score *score)
+{
+    return score->seconds > 0 ? (double)score->tokens / score->seconds : 0;
+}
+
+void cli_score_members(cli_json *json, const char *mode, const cli_score *score)
+{
+    double low, high;
+    cli_wilson(score->right, score->known, &low, &high);
+    cli_json_put_string(json, "mode", mode);
+    cli_json_put_integer(json, "problems", score->problems);
+    cli_json_put_number(json, "accuracy", score->known ? (double)score->right / score->known : (double)NAN);
+    cli_json_put_number(json, "accuracy_low", low);
+    cli_json_put_number(json, "accuracy_high", high);
+    cli_json_put_integer(json, "right", score->right);
+    cli_json_put_integer(json, "known", score->known);
+    cli_json_put_integer(json, "prompt_tokens", score->prompt_tokens);
+    cli_json_put_integer(json, "thinking_tokens", score->thinking_tokens);
+    cli_json_put_integer(json, "tokens", score->tokens);
+    cli_json_put_integer(json, "forced_tokens", score->forced_tokens);
+    cli_json_put_integer(json, "cycles", score->cycles);
+    cli_json_put_integer(json, "drafted", score->drafted);
+    cli_json_put_integer(json, "accepted", score->accepted);
+    cli_json_put_number(json, "acceptance_length", cli_score_acceptance(score));
+    cli_json_put_number(json, "seconds", score->seconds);
+    cli_json_put_number(json, "tokens_per_second", cli_score_rate(score));
+    cli_json_put_number(json, "prefill_seconds", score->prefill_seconds);
+    cli_json_put_number(json, "decode_seconds", score->decode_seconds);
+    cli_json_put_number(json, "first_token_seconds", score->first_token_seconds);
+    cli_json_put_integer(json, "submits", score->submits);
+    cli_json_put_integer(json, "readbacks", score->readbacks);
+    cli_json_put_integer(json, "readback_bytes", score->readback_bytes);
+    cli_json_put_integer(json, "unfinished", score->unfinished);
+    cli_json_key(json, "exits");
+    cli_json_open(json, '{');
+    for (int reason = 0; reason <= SX_REASON_ANSWER_NOW; reason++)
+        if (score->exits[reason])
+            cli_json_put_integer(json, sx_exit_reason_name((sx_exit_reason)reason), score->exits[reason]);
+    cli_json_close(json, '}');
+}
+
 void cli_score_json(cli_text *out, const char *mode, const cli_score *score, const sx_engine_info *info)
 {
     cli_json json = {.out = out};
     cli_json_open(&json, '{');
-    cli_json_put_string(&json, "mode", mode);
-    cli_json_put_integer(&json, "problems", score->problems);
-    cli_json_put_number(&json, "accuracy", score->known ? (double)score->right / score->known : (double)NAN);
-    cli_json_put_integer(&json, "right", score->right);
-    cli_json_put_integer(&json, "known", score->known);
-    cli_json_put_integer(&json, "prompt_tokens", score->prompt_tokens);
-    cli_json_put_integer(&json, "thinking_tokens", score->thinking_tokens);
-    cli_json_put_integer(&json, "tokens", score->tokens);
-    cli_json_put_integer(&json, "forced_tokens", score->forced_tokens);
-    cli_json_put_integer(&json, "cycles", score->cycles);
-    cli_json_put_integer(&json, "drafted", score->drafted);
-    cli_json_put_integer(&json, "accepted", score->accepted);
-    cli_json_put_number(&json, "acceptance_length", cli_score_acceptance(score));
-    cli_json_put_number(&json, "seconds", score->seconds);
-    cli_json_put_number(&json, "prefill_seconds", score->prefill_seconds);
-    cli_json_put_number(&json, "decode_seconds", score->decode_seconds);
-    cli_json_put_number(&json, "first_token_seconds", score->first_token_seconds);
-    cli_json_put_integer(&json, "submits", score->submits);
-    cli_json_put_integer(&json, "readbacks", score->readbacks);
-    cli_json_put_integer(&json, "readback_bytes", score->readback_bytes);
-    cli_json_put_integer(&json, "unfinished", score->unfinished);
-    cli_json_key(&json, "exits");
-    cli_json_open(&json, '{');
-    for (int reason = 0; reason <= SX_REASON_ANSWER_NOW; reason++)
-        if (score->exits[reason])
-            cli_json_put_integer(&json, sx_exit_reason_name((sx_exit_reason)reason), score->exits[reason]);
-    cli_json_close(&json, '}');
+    cli_score_members(&json, mode, score);
     cli_json_put_string(&json, "model", info->model_name);
     cli_json_put_string(&json, "device", info->device);
     cli_json_close(&json, '}');
     cli_text_add(out, "\n");
 }
 
-static void add_row(cli_text *out, const char *mode, int width, const cli_score *score)
+static void add_row(cli_text *out, const char *mode, int width, const cli_score *score, bool full)
 {
+    double low, high;
+    cli_wilson(score->right, score->known, &low, &high);
     cli_text_printf(out, "%-*s ", width, mode);
     if (score->known) {
         cli_text_printf(out, "%8.1f %%", 100.0 * score->right / score->known);
+        if (full) cli_text_printf(out, " %6.1f to %5.1f", 100 * low, 100 * high);
     } else {
-        cli_text_printf(out, "%10s", "-");
+        cli_text_printf(out, full ? "%10s %15s" : "%10s", "-", "-");
     }
-    cli_text_printf(out, " %10llu %9llu %8llu %10.2f %9.2f\n", (unsigned long long)score->thinking_tokens,
+    cli_text_printf(out, " %10llu %9llu %8llu %10.2f %9.2f", (unsigned long long)score->thinking_tokens,
                     (unsigned long long)score->tokens, (unsigned long long)score->cycles, cli_score_acceptance(score),
                     score->seconds);
+    if (full) cli_text_printf(out, " %9.1f", cli_score_rate(score));
+    cli_text_add(out, "\n");
 }
 
 static void add_saving(cli_text *out, const char *mode, const cli_score *score, const char *baseline,
@@ -103,15 +137,16 @@ static void add_saving(cli_text *out, const char *mode, const cli_score *score, 
 }
 
 void cli_score_table(cli_text *out, const char *const *modes, const cli_score *scores, uint32_t count,
-                     uint32_t baseline)
+                     uint32_t baseline, bool full)
 {
     int width = (int)strlen("mode");
     for (uint32_t i = 0; i < count; i++)
         width = (int)strlen(modes[i]) > width ? (int)strlen(modes[i]) : width;
-    cli_text_printf(out, "%-*s %10s %10s %9s %8s %10s %9s\n", width, "mode", "accuracy", "thinking", "tokens", "cycles",
-                    "per cycle", "seconds");
+    cli_text_printf(out, full ? "%-*s %10s %15s" : "%-*s %10s", width, "mode", "accuracy", "95 % interval");
+    cli_text_printf(out, " %10s %9s %8s %10s %9s", "thinking", "tokens", "cycles", "per cycle", "seconds");
+    cli_text_add(out, full ? "  tokens/s\n" : "\n");
     for (uint32_t i = 0; i < count; i++)
-        add_row(out, modes[i], width, &scores[i]);
+        add_row(out, modes[i], width, &scores[i], full);
     cli_text_add(out, "\n");
     for (uint32_t i = 0; i < count; i++)
         if (i != baseline) add_saving(out, modes[i], &scores[i], modes[baseline], &scores[baseline]);

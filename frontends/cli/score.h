@@ -1,4 +1,4 @@
-// Sums over the problems of one mode of `compare`, and how they are shown.
+// Sums over the problems of one mode of `compare` or `eval`, and how they are shown.
 #ifndef CLI_SCORE_H
 #define CLI_SCORE_H
 
@@ -17,10 +17,16 @@ typedef struct cli_score {
 void cli_score_add(cli_score *score, const cli_reply *reply, bool known, bool right);
 double cli_score_acceptance(const cli_score *score); // tokens per cycle
 
+double cli_score_rate(const cli_score *score); // tokens of replies a second
+// Bounds of the share of `right` among `known` trials, 95 % (Wilson); NAN without any.
+void cli_wilson(uint32_t right, uint32_t known, double *low, double *high);
+
+// Members of an open object: "mode", "problems", "accuracy", ...
+void cli_score_members(cli_json *json, const char *mode, const cli_score *score);
 // One line of JSON: {"mode": ..., "problems": ..., ...}.
 void cli_score_json(cli_text *out, const char *mode, const cli_score *score, const sx_engine_info *info);
-// The table of all modes, then what each saves against `baseline` (an index).
+// The table of all modes, then what each saves against `baseline` (an index). `full`: with intervals and rates.
 void cli_score_table(cli_text *out, const char *const *modes, const cli_score *scores, uint32_t count,
-                     uint32_t baseline);
+                     uint32_t baseline, bool full);
 
 #endif
