@@ -44,12 +44,27 @@ static const command commands[] = {
      "another answer must appear in it.\n\n"
      "Modes: plain (no speculation, no exit), speculative (no exit), specexit (speculation and the exit policy\n"
      "of the options below); also ngram, chain, tree (speculation of that kind, no exit), signals, margin=X,\n"
-     "entropy=X, confidence=X (exit by that alone), budget=N, hard-budget=N, and first=TEXT (leave after the\n"
-     "first paragraph that begins with TEXT; \"So \" when no TEXT is given).",
+     "entropy=X, confidence=X, progress=X, remain=N (exit by that alone), budget=N, hard-budget=N, silent-budget=N\n"
+     "(without an exit message), no-think, and first=TEXT (leave after the first paragraph that begins with TEXT;\n"
+     "\"So \" when no TEXT is given).",
      "  specexit compare\n"
      "  specexit compare \"What is 9 plus 8, plus 11?\"\n"
      "  specexit compare --prompts problems.jsonl --limit 50 --json\n"
      "  specexit compare --prompts problems.jsonl --modes speculative,specexit,budget=60,margin=-2,first\n"},
+    {"eval", cli_eval,
+     MODEL | CLI_GROUP_PROMPT | CLI_GROUP_GENERATE | CLI_GROUP_EVAL | CLI_GROUP_OUTPUT | CLI_GROUP_JSON, 1000,
+     "[PROMPT]...", "measure every policy on the same prompts; shards, intervals, a report",
+     "Runs every prompt in every mode, as `compare` does, and keeps a record of each: -o writes them with the sums\n"
+     "(accuracy with its 95 % interval, tokens, seconds, tokens per second, acceptance length) as one JSON file.\n"
+     "Shards of a run, made by other processes or machines, are put together exactly by --merge.\n"
+     "Every mode has keys and values of its own: where memory is short, use fewer modes or a smaller --context.\n\n"
+     "Modes: those of `compare` (specexit compare --help); by default plain, speculative, specexit, each signal "
+     "alone,\n"
+     "margin, entropy, budget=64, silent-budget=64, first and no-think.",
+     "  specexit eval --prompts problems.jsonl -o result.json --report report.html\n"
+     "  specexit eval --prompts problems.jsonl --modes speculative,specexit,confidence=0.9,budget=200 -o result.json\n"
+     "  specexit eval --prompts problems.jsonl --shard 1/2 -o 1.json   # and 2/2 elsewhere\n"
+     "  specexit eval --merge 1.json 2.json -o result.json --report report.html\n"},
     {"devices", cli_devices, CLI_GROUP_JSON, 0, "", "list the devices, best first", NULL,
      "  specexit devices\n"
      "  specexit run --device 1 \"...\"\n"

@@ -6,6 +6,7 @@
 
 int cli_run(cli_context *context);
 int cli_compare(cli_context *context);
+int cli_eval(cli_context *context);
 int cli_chat(cli_context *context);
 int cli_devices(cli_context *context);
 int cli_info(cli_context *context);

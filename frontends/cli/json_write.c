@@ -30,20 +30,6 @@ void cli_json_key(cli_json *json, const char *key)
     json->comma = false;
 }
 
-// Length of the valid UTF-8 sequence at `text`, 0 when there is none (Unicode 15, table 3-7).
-static size_t sequence(const unsigned char *text, size_t left)
-{
-    unsigned char lead = text[0];
-    if (lead < 0x80) return 1;
-    size_t bytes = lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-    if (bytes == 0 || bytes > left) return 0;
-    for (size_t i = 1; i < bytes; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f)) return 0;
-    if ((lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f)) return 0;
-    return bytes;
-}
-
 void cli_json_bytes(cli_json *json, const char *bytes, size_t length)
 {
     static const char escapes[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
@@ -51,7 +37,7 @@ void cli_json_bytes(cli_json *json, const char *bytes, size_t length)
     value(json);
     cli_text_add(json->out, "\"");
     for (size_t i = 0; i < length;) {
-        size_t size = sequence(text + i, length - i);
+        size_t size = cli_utf8_sequence(bytes + i, length - i);
         const char *found = text[i] ? strchr(escapes, text[i]) : NULL;
         if (found) {
             cli_text_printf(json->out, "\\%c", letters[found - escapes]);

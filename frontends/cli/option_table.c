@@ -164,8 +164,12 @@ const cli_option cli_option_table[] = {
     FLAG("host", 0, CLI_GROUP_TRAIN, host, "fit on the CPU in plain C: the reference, slow"),
     COUNT("answer-tokens", 0, CLI_GROUP_TRACE, answer_tokens, 1, 4096,
           "length of a forced answer at most (default: twice the full reasoning's answer and 16)"),
-    TEXT("modes", 0, CLI_GROUP_COMPARE, modes, "LIST",
-         "what to compare (default: plain,speculative,specexit); see above"),
+    TEXT("modes", 0, CLI_GROUP_COMPARE | CLI_GROUP_EVAL, modes, "LIST",
+         "what to compare (default: plain,speculative,specexit; of eval: all policies); see above"),
+    TEXT("shard", 0, CLI_GROUP_EVAL, shard, "I/N",
+         "take the prompts I, I + N, ... only; the files of all N are put together by --merge"),
+    FLAG("merge", 0, CLI_GROUP_EVAL, merge, "run nothing: put the given files of one run together"),
+    TEXT("report", 0, CLI_GROUP_EVAL, report, "FILE", "write a report with plots, one HTML file without scripts"),
     TEXT("records", 0, CLI_GROUP_COMPARE, records, "FILE", "write one JSON line for each prompt and mode"),
 
     {"tokens", 0, CLI_GROUP_TOKENS, CLI_TOKENS, 0, "LIST", "token ids, such as 1,2,3", 0, 0, NULL},
@@ -179,7 +183,7 @@ const cli_option cli_option_table[] = {
 
     CHOICE("thinking", 0, DISPLAY, show_thinking, "WHEN", show_names,
            "auto (default: shown on a terminal, left out of a pipe or file), show, hide"),
-    FLAG("quiet", 'q', DISPLAY | CLI_GROUP_COMPARE, quiet, "no progress, no signals, no summary"),
+    FLAG("quiet", 'q', DISPLAY | CLI_GROUP_COMPARE | CLI_GROUP_EVAL, quiet, "no progress, no signals, no summary"),
     FLAG("verbose", 'v', GENERAL, verbose, "say what was loaded, and what the engine reports"),
     FLAG("json", 0, CLI_GROUP_JSON, json, "one JSON object a line, for other programs"),
     CHOICE("color", 0, GENERAL, color, "WHEN", color_names,

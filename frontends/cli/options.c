@@ -1,4 +1,5 @@
 #include "option_table.h"
+#include "specexit_signals.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -305,4 +306,20 @@ sx_generate_desc cli_options_describe(const cli_options *options)
 cli_checker cli_options_checker(const cli_options *options)
 {
     return (cli_checker){.kind = (cli_check_kind)options->check, .command = options->check_command};
+}
+
+void cli_options_setting(const cli_options *options, cli_text *out)
+{
+    const sx_sampling *s = &options->sampling;
+    cli_text rest = {0};
+    cli_text_printf(out,
+                    "temperature %g, top-k %u, top-p %g, min-p %g, penalties %g %g %g, seed %llu, think %u, check %u",
+                    (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->presence_penalty,
+                    (double)s->frequency_penalty, (double)s->repetition_penalty, (unsigned long long)s->seed,
+                    options->think, options->check);
+    cli_text_printf(&rest, "%s%s%s%s", options->system ? options->system : "", options->raw ? "raw" : "",
+                    options->policy.exit_message ? options->policy.exit_message : "default",
+                    options->check_command ? options->check_command : "");
+    cli_text_printf(out, ", texts %016llx", (unsigned long long)sx_trace_hash(rest.data));
+    cli_text_free(&rest);
 }

@@ -61,7 +61,8 @@ typedef struct cli_options {
     uint32_t show_thinking, color; // cli_show
     bool json, quiet, verbose, help, version;
 
-    const char *prompts, *modes, *records;
+    const char *prompts, *modes, *records, *shard, *report;
+    bool merge;
     uint32_t limit;
     uint32_t check; // cli_check_kind
     const char *check_command;
@@ -96,6 +97,8 @@ void cli_options_free(cli_options *options);
 sx_generate_desc cli_options_describe(const cli_options *options);
 // Puts the rule of --profile into the policy (calibrate.c). On failure a sentence.
 bool cli_profile_apply(cli_options *options, cli_text *message);
+// How replies are made and checked, in one line: files made in different ways are not mixed. Texts as their hash.
+void cli_options_setting(const cli_options *options, cli_text *out);
 cli_checker cli_options_checker(const cli_options *options);
 
 // The options of `groups` as help text, one headline a group.

@@ -168,3 +168,17 @@ size_t cli_text_fit(const char *text, size_t limit)
     }
     return (size_t)(at - start);
 }
+
+size_t cli_utf8_sequence(const char *bytes, size_t left)
+{
+    const unsigned char *text = (const unsigned char *)bytes;
+    unsigned char lead = text[0];
+    if (lead < 0x80) return 1;
+    size_t count = lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    if (count == 0 || count > left) return 0;
+    for (size_t i = 1; i < count; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0;
+    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f)) return 0;
+    if ((lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f)) return 0;
+    return count;
+}

@@ -35,5 +35,7 @@ char *cli_read_all(const char *path, size_t limit, size_t *length, char *message
 // Terminal columns that UTF-8 text takes, and how many of its bytes fit into `columns`. Escape sequences count as none.
 size_t cli_text_columns(const char *text);
 size_t cli_text_fit(const char *text, size_t columns);
+// Length of the valid UTF-8 sequence at the `left` bytes, 0 when there is none (Unicode 15, table 3-7).
+size_t cli_utf8_sequence(const char *bytes, size_t left);
 
 #endif

@@ -286,24 +286,6 @@ static sx_status trace_problem(tracer *run, const cli_problem *problem, sx_error
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-static void describe_setting(const cli_options *options, char *text, size_t size)
-{
-    const sx_sampling *s = &options->sampling;
-    snprintf(text, size,
-             "temperature %g, top-k %u, top-p %g, min-p %g, penalties %g %g %g, seed %llu, think %u, check %u",
-             (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->presence_penalty,
-             (double)s->frequency_penalty, (double)s->repetition_penalty, (unsigned long long)s->seed, options->think,
-             options->check);
-    cli_text rest = {0};
-    cli_text_printf(&rest, "%s%s%s%s", options->system ? options->system : "", options->raw ? "raw" : "",
-                    options->policy.exit_message ? options->policy.exit_message : "default",
-                    options->check_command ? options->check_command : "");
-    const size_t used = strlen(text);
-    if (used < size)
-        snprintf(text + used, size - used, ", texts %016llx", (unsigned long long)sx_trace_hash(rest.data));
-    cli_text_free(&rest);
-}
-
 static int prepare(tracer *run)
 {
     cli_context *context = run->context;
@@ -335,7 +317,10 @@ static int open_writer(tracer *run)
     info.model = run->identity;
     snprintf(info.model_name, sizeof info.model_name, "%s", engine.model_name);
     snprintf(info.format, sizeof info.format, "%s", engine.format);
-    describe_setting(&run->context->options, info.setting, sizeof info.setting);
+    cli_text setting = {0};
+    cli_options_setting(&run->context->options, &setting);
+    snprintf(info.setting, sizeof info.setting, "%s", setting.data);
+    cli_text_free(&setting);
     if (sx_trace_writer_open(run->context->options.output, &info, &run->writer, &run->kept, &error) != SX_OK)
         return cli_fail(run->context, "%s", error.message);
     tell_size(run);

@@ -3,11 +3,12 @@ import json
 import os
 import re
 import subprocess
+import xml.dom.minidom
 
 from support import Program, main
 
 COMMANDS = ["run", "chat", "compare", "devices", "models", "info", "template", "tokenize", "detokenize", "logits",
-            "trace", "train-signals", "calibrate"]
+            "trace", "train-signals", "calibrate", "eval"]
 
 
 class Help(Program):
@@ -327,6 +328,100 @@ class Compare(Program):
 
     def test_failing_problem_is_named(self):
         self.failure("compare", "5", "huge", says="problem 2, mode plain:")
+
+
+def without_seconds(value):
+    if isinstance(value, dict):
+        return {key: without_seconds(item) for key, item in value.items() if "second" not in key}
+    return [without_seconds(item) for item in value] if isinstance(value, list) else value
+
+
+class Eval(Program):
+    def setUp(self):
+        super().setUp()
+        lines = [json.dumps({"prompt": f"<b>is</b> {i} & more {i}", "answer": i + (i == 3)}) for i in range(1, 8)]
+        self.prompts = self.write("p.jsonl", "\n".join(lines) + "\n")
+
+    def result(self, name, *arguments, prompts=True):
+        given = ["--prompts", self.prompts] if prompts else []
+        self.run_cli("eval", "-q", *given, *arguments, "-o", self.path(name))
+        with open(self.path(name), encoding="utf-8") as file:
+            return json.load(file)
+
+    def test_result(self):
+        result = self.result("r.json")
+        self.assertEqual([m["mode"] for m in result["modes"]],
+                         ["plain", "speculative", "specexit", "confidence", "progress", "remain", "margin", "entropy",
+                          "budget=64", "silent-budget=64", "first", "no-think"])
+        modes = {mode["mode"]: mode for mode in result["modes"]}
+        for mode in modes.values():
+            for key in KEYS + ["accuracy_low", "accuracy_high", "tokens_per_second", "natural", "exits"]:
+                self.assertIn(key, mode)
+        self.assertEqual((modes["plain"]["right"], modes["plain"]["known"]), (6, 7))
+        self.assertLess(modes["plain"]["accuracy_low"], 6 / 7)
+        self.assertGreater(modes["plain"]["accuracy_high"], 6 / 7)
+        self.assertEqual({name: mode["thinking_tokens"] // 7 for name, mode in modes.items()},
+                         {"plain": 40, "speculative": 40, "specexit": 28, "confidence": 28, "progress": 28,
+                          "remain": 28, "margin": 20, "entropy": 40, "budget=64": 40, "silent-budget=64": 40,
+                          "first": 12, "no-think": 0})
+        self.assertEqual(len(result["records"]), 7 * 12)
+        record = result["records"][1]
+        self.assertEqual((record["mode"], record["problem"], record["right"]), ("speculative", 0, True))
+        self.assertEqual([step[0] for step in record["steps"]], list(range(4, 41, 4)))
+        self.assertEqual(result["prompts"], 7)
+
+    def test_shards_make_the_whole(self):
+        whole = self.result("w.json")
+        for i in (3, 1, 2):
+            self.assertLess(len(self.result(f"{i}.json", "--shard", f"{i}/3")["records"]), 40)
+        files = [self.path(f"{i}.json") for i in (2, 3, 1)]
+        merged = self.result("m.json", "--merge", *files, prompts=False)
+        self.assertEqual(without_seconds(merged), without_seconds(whole))
+        out, _ = self.run_cli("eval", "--merge", *files[:2])
+        self.assertIn("4 of 7 problems", out)
+
+    def test_bad_shards(self):
+        first, second = self.path("1.json"), self.path("2.json")
+        modes = ["--modes", "plain,specexit"]
+        self.result("1.json", *modes, "--shard", "1/2")
+        self.failure("eval", "--merge", first, first, says="give every shard once")
+        for changes, says in [(["--seed", "7"], '"seed 7", not "seed 0"'), (["--confidence", "0.5"], "other settings"),
+                              (["--limit", "6"], "other prompts"), (["--modes", "plain,margin"], "other modes")]:
+            self.result("2.json", *modes, "--shard", "2/2", *changes)
+            self.failure("eval", "--merge", first, second, says=says)
+        for text, says in [("", "not JSON"), ("{}", '"format"'), ('{"format": "specexit evaluation 1"}', '"model"')]:
+            self.write("bad.json", text)
+            self.failure("eval", "--merge", self.path("bad.json"), says=says)
+        self.failure("eval", "--merge", self.path("none.json"), says="cannot be opened")
+        self.usage_error("eval", "--merge", says="files of the shards")
+        self.usage_error("eval", "--merge", first, "--shard", "1/2", says="runs nothing")
+        for shard in ("0/2", "3/2", "1", "1/", "/2", "1/2x", "-1/2", "1/0", "99999999999999999999/2"):
+            self.usage_error("eval", "--shard", shard, "-o", first, says="--shard needs I/N")
+        self.usage_error("eval", "--shard", "1/2", says="--shard needs -o")
+        self.usage_error("eval", "--prompts", self.prompts, "--shard", "8/9", "-o", first, says="is empty")
+        self.failure("eval", "5", "-o", "/nonexistent/r.json", says="/nonexistent/r.json")
+
+    def test_report(self):
+        self.result("r.json", "--report", self.path("r.html"), "--limit", "3")
+        with open(self.path("r.html"), encoding="utf-8") as file:
+            text = file.read()
+        xml.dom.minidom.parseString(text.replace("<!DOCTYPE html>", ""))
+        self.assertIn("&lt;b&gt;is&lt;/b&gt; 1 &amp; more 1", text)
+        self.assertNotRegex(text, r"(?i)<script|<link|<img|http|url\(|javascript|\bon\w+=")
+        for wanted in ("prefers-color-scheme: dark", "Frontier", "confidence at the exit", "silent-budget=64"):
+            self.assertIn(wanted, text)
+        # From a file alone, without a problem whose answer is known, and without signals.
+        self.run_cli("eval", "5", "--modes", "plain", "-o", self.path("s.json"))
+        self.run_cli("eval", "--merge", self.path("s.json"), "--report", self.path("s.html"))
+        with open(self.path("s.html"), encoding="utf-8") as file:
+            self.assertIn("nothing to draw", file.read())
+
+    def test_table(self):
+        out, _ = self.run_cli("eval", "--prompts", self.prompts, "--modes", "speculative,specexit")
+        self.assertRegex(out, r"(?m)^mode +accuracy +95 % interval +thinking .* seconds +tokens/s$")
+        self.assertRegex(out, r"(?m)^specexit +85\.7 % +48\.7 to +97\.4 ")
+        lines = self.json_lines("eval", "--prompts", self.prompts, "--modes", "speculative,specexit", "--json")
+        self.assertEqual([line["mode"] for line in lines], ["speculative", "specexit"])
 
 
 class Inspect(Program):

@@ -12,9 +12,11 @@
 #include <string.h>
 
 #include "answers.h"
+#include "evaluation.h"
 #include "json.h"
 #include "modes.h"
 #include "options.h"
+#include "plot.h"
 #include "prompts.h"
 #include "spark.h"
 #include "terminal.h"
@@ -249,6 +251,114 @@ static void check_tokens(void **state)
     cli_text_free(&message);
 }
 
+static void check_wilson(void **state)
+{
+    (void)state;
+    double low, high;
+    cli_wilson(97, 100, &low, &high); // 0.97 of 100: [0.9155, 0.9897]
+    assert_true(fabs(low - 0.915484) < 1e-5 && fabs(high - 0.989747) < 1e-5);
+    cli_wilson(5, 10, &low, &high);
+    assert_true(fabs(low + high - 1) < 1e-12 && fabs(low - 0.236593) < 1e-5);
+    cli_wilson(0, 10, &low, &high);
+    assert_true(low == 0 && fabs(high - 0.277533) < 1e-5);
+    cli_wilson(10, 10, &low, &high);
+    assert_true(high == 1 && fabs(low - 0.722467) < 1e-5);
+    cli_wilson(0, 0, &low, &high);
+    assert_true(isnan(low) && isnan(high));
+}
+
+static void check_html_text(void **state)
+{
+    (void)state;
+    cli_text out = {0};
+    cli_html_text(&out, "<a href=\"x\">&'\n\xc3\xa9\xff\x1b\xc2\x9b");
+    assert_string_equal(out.data,
+                        "&lt;a href=&quot;x&quot;&gt;&amp;&#39;\n\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+    cli_text_free(&out);
+}
+
+// Two modes, the first natural; problems `first`, `first` + 2, ... of 5.
+static void fill_evaluation(cli_evaluation *out, uint32_t first, uint32_t step)
+{
+    cli_point points[100];
+    *out = (cli_evaluation){.prompts = 5, .mode_count = 2, .modes = {"plain", "margin=-2"}, .natural = {true}};
+    snprintf(out->model, sizeof out->model, "m \"x\"");
+    snprintf(out->setting, sizeof out->setting, "temperature 0, seed 1; tokens 5");
+    for (uint32_t i = 0; i < 100; i++)
+        points[i] =
+            (cli_point){.token_index = 3 + i, .boundary = i % 2, .has_signals = true, .smoothed = {0.1f, NAN, 7}};
+    for (uint32_t problem = first; problem < 5; problem += step)
+        for (uint32_t mode = 0; mode < 2; mode++) {
+            cli_reply reply = {
+                .points = points, .point_count = 100, .thinking_start = 3, .left = true, .seconds = 1.0 / 3};
+            reply.exit =
+                (sx_event){.exit_reason = SX_REASON_MARGIN, .has_signals = mode, .smoothed = {0.3f, 0.7f, 1e9f}};
+            reply.done_reason = SX_DONE_END_OF_TURN;
+            reply.stats = (sx_stats){.tokens = 7 + problem, .cycles = 3, .acceptance_length = (7 + problem) / 3.0};
+            cli_text_add(&reply.answer, "a\n\"b\"");
+            cli_evaluation_add(out, mode, problem, "p <1>", problem > 0, problem > 1, &reply);
+            cli_text_free(&reply.answer);
+        }
+}
+
+static void check_evaluation_merges(void **state)
+{
+    (void)state;
+    cli_evaluation whole, odd, even, merged = {0}, read = {0};
+    cli_text expected = {0}, given = {0}, message = {0};
+    fill_evaluation(&whole, 0, 1);
+    fill_evaluation(&even, 0, 2);
+    fill_evaluation(&odd, 1, 2);
+    cli_evaluation_write(&expected, &whole);
+    assert_true(cli_evaluation_merge(&merged, &odd, &message));
+    assert_true(cli_evaluation_merge(&merged, &even, &message));
+    cli_evaluation_write(&given, &merged);
+    assert_string_equal(given.data, expected.data);
+    assert_int_equal(whole.records[0].reply.point_count, 50); // every second token ends a step
+    assert_int_equal(whole.records[0].reply.points[0].token_index, 1);
+    // What is read is what was written, and a record that is there already is refused.
+    assert_true(cli_evaluation_read(&read, expected.data, expected.length, "file", &message));
+    cli_text_clear(&given);
+    cli_evaluation_write(&given, &read);
+    assert_string_equal(given.data, expected.data);
+    assert_false(cli_evaluation_merge(&merged, &read, &message));
+    assert_non_null(strstr(message.data, "give every shard once"));
+    cli_text_clear(&message);
+    cli_evaluation_free(&even);
+    fill_evaluation(&even, 0, 2);
+    snprintf(even.setting, sizeof even.setting, "temperature 0, seed 2; tokens 5");
+    assert_false(cli_evaluation_merge(&whole, &even, &message));
+    assert_non_null(strstr(message.data, "other settings than the files before it: \"seed 2\", not \"seed 1\""));
+    cli_evaluation_free(&whole), cli_evaluation_free(&odd), cli_evaluation_free(&even);
+    cli_evaluation_free(&merged), cli_evaluation_free(&read);
+    cli_text_free(&expected), cli_text_free(&given), cli_text_free(&message);
+}
+
+// Cut and with single bytes changed, it is refused or read, and nothing else.
+static void check_evaluation_survives_damage(void **state)
+{
+    (void)state;
+    cli_evaluation whole;
+    cli_text text = {0}, message = {0};
+    fill_evaluation(&whole, 0, 3);
+    cli_evaluation_write(&text, &whole);
+    cli_evaluation_free(&whole);
+    for (size_t i = 0; i < text.length; i += 13) {
+        static const char bytes[] = "{}[]\"-9,x";
+        char *copy = cli_copy_string(text.data);
+        cli_evaluation read = {0};
+        copy[i] = bytes[i % (sizeof bytes - 1)];
+        cli_text_clear(&message);
+        assert_true(cli_evaluation_read(&read, copy, text.length, "f", &message) == !message.length);
+        cli_evaluation_free(&read);
+        cli_text_clear(&message);
+        assert_false(cli_evaluation_read(&read, text.data, i, "f", &message));
+        free(copy);
+    }
+    cli_text_free(&text);
+    cli_text_free(&message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +373,10 @@ int main(void)
         cmocka_unit_test(check_suggestions),
         cmocka_unit_test(check_bundled_problems),
         cmocka_unit_test(check_tokens),
+        cmocka_unit_test(check_wilson),
+        cmocka_unit_test(check_html_text),
+        cmocka_unit_test(check_evaluation_merges),
+        cmocka_unit_test(check_evaluation_survives_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
