@@ -30,16 +30,16 @@ static const char head[] =
     "  max-width: 62em; padding: 0 1em; }\n"
     "h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } h3 { font-size: 1em; font-weight: normal; }\n"
     "table { border-collapse: collapse; font-variant-numeric: tabular-nums; }\n"
-    "td, th { padding: .25em .7em; text-align: right; border-bottom: 1px solid var(--line); font-weight: normal; }\n"
-    "th { color: var(--dim); } td:first-child, th:first-child, td:last-child, th:last-child { text-align: left; }\n"
-    ".wide { overflow-x: auto; } .row { display: flex; flex-wrap: wrap; gap: 1em; }\n"
-    "figure { margin: 0; } figcaption, .note { color: var(--dim); font-size: .9em; max-width: 52em; }\n"
-    "svg { max-width: 100%; height: auto; font: 11px system-ui, sans-serif; } svg text { fill: var(--text); }\n"
-    "svg text.dim { fill: var(--dim); } .grid { stroke: var(--line); } .rule { stroke: var(--dim);\n"
-    "  stroke-dasharray: 3 3; } .a { fill: var(--a); stroke: var(--a); } .b { fill: var(--b); stroke: var(--b); }\n"
-    ".c { fill: var(--c); stroke: var(--c); } polyline { stroke-width: 1.6; } polyline.a, polyline.b, polyline.c\n"
-    "  { fill: none; } svg text.a, svg text.b, svg text.c { stroke: none; } text.a { fill: var(--a); }\n"
-    "svg text.a { fill: var(--a); } svg text.b { fill: var(--b); } svg text.c { fill: var(--c); }\n"
+    "td, th { padding: .25em .7em; white-space: nowrap; text-align: right; border-bottom: 1px solid var(--line);\n"
+    "  font-weight: normal; } th { color: var(--dim); }\n"
+    "td:first-child, th:first-child, td:last-child, th:last-child { text-align: left; }\n"
+    ".wide { overflow-x: auto; } .row { display: flex; flex-wrap: wrap; gap: 1em; } figure { margin: 0; }\n"
+    "figcaption, .note { color: var(--dim); font-size: .9em; max-width: 52em; } .row figcaption { max-width: 26em; }\n"
+    "svg { max-width: 100%; height: auto; font: 11px system-ui, sans-serif; } svg text.dim { fill: var(--dim); }\n"
+    ".grid { stroke: var(--line); } .rule { stroke: var(--dim); stroke-dasharray: 3 3; }\n"
+    ".a { fill: var(--a); stroke: var(--a); } .b { fill: var(--b); stroke: var(--b); }\n"
+    ".c { fill: var(--c); stroke: var(--c); } svg text.a, svg text.b, svg text.c { stroke: none; }\n"
+    "polyline.a, polyline.b, polyline.c { fill: none; stroke-width: 1.6; }\n"
     ".thin { fill-opacity: .25; stroke: none; } .bar { fill-opacity: .7; stroke: none; }\n"
     "</style>\n</head>\n<body>\n";
 
@@ -228,7 +228,7 @@ static void add_trajectory(report *r, const cli_record *records, uint32_t count,
         add_line(r, &plot, &full->reply, signal, signal == 2 ? longest : 1);
     add_lanes(r, &plot, records, count);
     cli_plot_close(&plot);
-    cli_text_printf(r->out, "<figcaption>remain: 1 is %.0f tokens</figcaption></figure>\n", longest);
+    cli_text_printf(r->out, "<figcaption>Tokens left: 1 is %.0f.</figcaption></figure>\n", longest);
 }
 
 // The records of one problem, which follow each other.
