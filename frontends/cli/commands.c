@@ -45,8 +45,8 @@ static const command commands[] = {
      "Modes: plain (no speculation, no exit), speculative (no exit), specexit (speculation and the exit policy\n"
      "of the options below); also ngram, chain, tree (speculation of that kind, no exit), signals, margin=X,\n"
      "entropy=X, confidence=X, progress=X, remain=N (exit by that alone), budget=N, hard-budget=N, silent-budget=N\n"
-     "(without an exit message), no-think, and first=TEXT (leave after the first paragraph that begins with TEXT;\n"
-     "\"So \" when no TEXT is given).",
+     "(without an exit message), no-think, steps=N (leave after N steps of the thinking), and first=TEXT (leave after\n"
+     "the first paragraph that begins with TEXT; \"So \" when no TEXT is given).",
      "  specexit compare\n"
      "  specexit compare \"What is 9 plus 8, plus 11?\"\n"
      "  specexit compare --prompts problems.jsonl --limit 50 --json\n"

@@ -157,6 +157,10 @@ static int run(cli_trial *trial, cli_evaluation *evaluation)
     if (context->options.shard && !context->options.output)
         return cli_usage_error(context, "--shard needs -o FILE, which `specexit eval --merge` reads");
     int code = cli_trial_prepare(trial, context, DEFAULT_MODES);
+    for (uint32_t i = 0; code == CLI_EXIT_OK && i < trial->mode_count; i++)
+        for (uint32_t k = 0; code == CLI_EXIT_OK && k < i; k++)
+            if (strcmp(trial->modes[i].name, trial->modes[k].name) == 0)
+                code = cli_usage_error(context, "--modes has %s twice", trial->modes[i].name);
     if (code == CLI_EXIT_OK && shard >= trial->problems.count)
         code = cli_usage_error(context, "--shard %s is empty: there are %u prompts", context->options.shard,
                                trial->problems.count);

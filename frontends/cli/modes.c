@@ -119,6 +119,12 @@ static void no_think(cli_mode *mode, const cli_options *options, double value)
     mode->no_thinking = true;
 }
 
+static void steps(cli_mode *mode, const cli_options *options, double value)
+{
+    (void)options;
+    mode->steps = (uint32_t)value;
+}
+
 static void hard_budget(cli_mode *mode, const cli_options *options, double value)
 {
     (void)options;
@@ -140,6 +146,7 @@ static const mode_kind kinds[] = {
     {"entropy", MAY_HAVE_VALUE, entropy, 1e-6, 1000},
     {"budget", WANTS_VALUE, budget, 1, 4e9},
     {"silent-budget", WANTS_VALUE, silent_budget, 1, 4e9},
+    {"steps", WANTS_VALUE, steps, 1, 4e9},
     {"no-think", NO_VALUE, no_think, 0, 0},
     {"hard-budget", WANTS_VALUE, hard_budget, 1, 4e9},
 };
@@ -221,9 +228,9 @@ uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode 
         }
         snprintf(text, sizeof text, "%.*s", (int)length, at);
         if (!parse_mode(text, options, &modes[count], message)) return 0;
-        if (modes[count].first && !natural) {
-            cli_text_add(message, "--modes: first is measured on a mode without exit; put plain or speculative "
-                                  "before it");
+        if ((modes[count].first || modes[count].steps) && !natural) {
+            cli_text_printf(message,
+                            "--modes: %s is measured on a mode without exit; put plain or speculative before it", text);
             return 0;
         }
         natural = natural || modes[count].natural;
@@ -248,17 +255,31 @@ static long find_paragraph(const char *text, const char *mark, size_t *end)
     return -1;
 }
 
+// The boundary behind `steps` others; 0: there is none.
+static uint32_t budget_at(const cli_reply *natural, uint64_t steps)
+{
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < natural->point_count; i++) {
+        if (!natural->points[i].boundary || seen++ < steps) continue;
+        uint32_t index = natural->points[i].token_index, start = natural->thinking_start;
+        return index > start ? index - start : 1;
+    }
+    return 0;
+}
+
+uint32_t cli_steps_budget(const cli_reply *natural, uint32_t steps)
+{
+    return budget_at(natural, steps - 1);
+}
+
 uint32_t cli_first_budget(const cli_reply *natural, const char *mark)
 {
     size_t end;
     const char *text = cli_text_string(&natural->thinking);
-    long paragraph = find_paragraph(text, mark, &end), seen = 0;
+    long paragraph = find_paragraph(text, mark, &end);
     if (paragraph < 0) return 0;
-    for (uint32_t i = 0; i < natural->point_count; i++) {
-        if (!natural->points[i].boundary || seen++ < paragraph) continue;
-        uint32_t index = natural->points[i].token_index, start = natural->thinking_start;
-        return index > start ? index - start : 1;
-    }
+    uint32_t budget = budget_at(natural, (uint64_t)paragraph);
+    if (budget) return budget;
     // No step boundaries were reported: by the share of the text, half a step early.
     double share = natural->thinking.length ? (double)end / (double)natural->thinking.length : 0;
     double tokens = share * natural->stats.thinking_tokens - 3;

@@ -11,7 +11,8 @@ typedef struct cli_mode {
     sx_drafting drafting;
     bool natural; // the thinking ends by itself: its signals can be drawn, and `first` measured on it
     bool no_thinking;
-    bool first; // leave after the first paragraph that begins with `mark`
+    uint32_t steps; // leave after so many; 0: no matter
+    bool first;     // leave after the first paragraph that begins with `mark`
     char mark[32];
 } cli_mode;
 
@@ -24,5 +25,7 @@ uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode 
 // Thinking tokens up to the end of the first paragraph that begins with `mark` in a reply that ended by itself; 0 when
 // there is none. A little less rather than more, so that as a soft budget it leaves exactly there.
 uint32_t cli_first_budget(const cli_reply *natural, const char *mark);
+// The same up to the end of step number `steps`, counted from 1.
+uint32_t cli_steps_budget(const cli_reply *natural, uint32_t steps);
 
 #endif

@@ -52,12 +52,12 @@ static sx_generate_desc describe(const cli_trial *run, uint32_t index)
     desc.drafting = mode->drafting;
     desc.no_thinking = desc.no_thinking || mode->no_thinking;
     if (mode->no_thinking) desc.prefill_thinking = false;
-    if (mode->first) {
-        for (uint32_t i = index; i-- > 0;) {
-            if (!run->modes[i].natural) continue;
-            desc.policy.soft_budget = cli_first_budget(&run->replies[i], mode->mark);
-            break;
-        }
+    for (uint32_t i = index; (mode->first || mode->steps) && i-- > 0;) {
+        if (!run->modes[i].natural) continue;
+        const cli_reply *natural = &run->replies[i];
+        desc.policy.soft_budget =
+            mode->first ? cli_first_budget(natural, mode->mark) : cli_steps_budget(natural, mode->steps);
+        break;
     }
     return desc;
 }

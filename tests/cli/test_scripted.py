@@ -2,7 +2,9 @@
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 import xml.dom.minidom
 
 from support import Program, main
@@ -290,17 +292,18 @@ class Compare(Program):
         self.assertIsNone(self.json_lines("compare", "5", "--json")[0]["accuracy"])
 
     def test_modes(self):
-        modes = "plain,speculative,tree,signals,confidence=0.3,margin=-2,budget=9,hard-budget=7,first,first=step"
+        modes = "plain,speculative,tree,signals,confidence=0.3,margin=-2,budget=9,hard-budget=7,first,first=step,steps=5,steps=99,no-think"
         lines = {line["mode"]: line for line in self.json_lines("compare", "5", "--json", "--modes", modes)}
         self.assertEqual(list(lines), modes.split(","))
         tokens = {mode: line["thinking_tokens"] for mode, line in lines.items()}
         self.assertEqual(tokens, {"plain": 40, "speculative": 40, "tree": 40, "signals": 28, "confidence=0.3": 16,
-                                  "margin=-2": 20, "budget=9": 12, "hard-budget=7": 7, "first": 12, "first=step": 4})
+                                  "margin=-2": 20, "budget=9": 12, "hard-budget=7": 7, "first": 12, "first=step": 4,
+                                  "steps=5": 20, "steps=99": 40, "no-think": 0})
 
     def test_bad_modes(self):
         for modes, says in [("plan", 'did you mean "plain"?'), ("", "is empty"), ("plain,,x", "commas"),
                             ("budget", "budget=100"), ("margin=3", "between -1000"), ("plain=3", "takes no value"),
-                            ("first", "put plain or speculative"), ("budget=x", "needs a number")]:
+                            ("first", "put plain or speculative"), ("specexit,steps=2", "put plain or speculative"), ("budget=x", "needs a number")]:
             self.usage_error("compare", "--modes", modes, "5", says=says)
 
     def test_bad_prompts(self):
@@ -398,8 +401,21 @@ class Eval(Program):
         for shard in ("0/2", "3/2", "1", "1/", "/2", "1/2x", "-1/2", "1/0", "99999999999999999999/2"):
             self.usage_error("eval", "--shard", shard, "-o", first, says="--shard needs I/N")
         self.usage_error("eval", "--shard", "1/2", says="--shard needs -o")
+        self.usage_error("eval", "5", "--modes", "plain,plain", says="plain twice")
         self.usage_error("eval", "--prompts", self.prompts, "--shard", "8/9", "-o", first, says="is empty")
         self.failure("eval", "5", "-o", "/nonexistent/r.json", says="/nonexistent/r.json")
+
+    def test_ctrl_c_keeps_what_is_done(self):
+        process = subprocess.Popen([self.binary, "eval", "5", "slow endless", "--modes", "plain,specexit", "-o",
+                                    self.path("r.json")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.environment())
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertIn(b"1 of 2 problems", out)
+        with open(self.path("r.json"), encoding="utf-8") as file:
+            self.assertEqual([record["problem"] for record in json.load(file)["records"]], [0, 0])
 
     def test_report(self):
         self.result("r.json", "--report", self.path("r.html"), "--limit", "3")
