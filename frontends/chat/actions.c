@@ -338,22 +338,51 @@ void app_export(chat_app *app, bool json)
     chat_text_free(&notice);
 }
 
-void app_open_model(chat_app *app, const char *path)
+void app_read_model_settings(chat_app *app)
 {
-    if (app->state.streaming) chat_fail_reply(&app->state, "Stopped: another model was opened.");
-    app_save(app, true);
-    bool draft = path[0] && (chat_contains(path, "draft") || chat_contains(path, "eagle")) && app->link.target;
-    snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", draft ? app->link.target : path);
-    if (draft) { // a draft dropped onto the window joins the model that is open
-        char *target = chat_copy(app->link.target);
-        link_open(&app->link, target, path, app->state.settings.device);
-        free(target);
-    } else {
-        link_open(&app->link, path, NULL, app->state.settings.device);
+    chat_state *state = &app->state;
+    chat_model_settings_default(&state->model, &state->settings);
+    chat_store_read_model(app->store, state->settings.model, &state->model);
+    if (app->device) snprintf(state->model.device, sizeof state->model.device, "%s", app->device);
+}
+
+void app_change_model(chat_app *app, const chat_model_settings *model)
+{
+    chat_state *state = &app->state;
+    if (strcmp(model->device, state->model.device) != 0) {
+        snprintf(state->settings.device, sizeof state->settings.device, "%s", model->device);
+        app->device = NULL;
     }
+    state->model = *model;
+    chat_store_write_model(app->store, state->settings.model, model);
+    app->redraw = true;
+}
+
+static void leave_model(chat_app *app, const char *reason)
+{
+    if (app->state.streaming) chat_fail_reply(&app->state, reason);
+    app_save(app, true);
     app->overlay = OVERLAY_NONE;
     app->field = FIELD_COMPOSER;
     app->redraw = true;
+}
+
+void app_reload_model(chat_app *app)
+{
+    leave_model(app, "Stopped: the model was loaded again.");
+    link_reopen(&app->link, &app->state.model);
+}
+
+void app_open_model(chat_app *app, const char *path)
+{
+    leave_model(app, "Stopped: another model was opened.");
+    // A draft dropped onto the window joins the model that is open.
+    bool draft = path[0] && (chat_contains(path, "draft") || chat_contains(path, "eagle")) && app->link.target;
+    char *target = chat_copy(draft ? app->link.target : path);
+    snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", target);
+    app_read_model_settings(app);
+    link_open(&app->link, target, draft ? path : NULL, &app->state.model);
+    free(target);
 }
 
 static bool read_file(const char *path, chat_text *out, sx_error *error)

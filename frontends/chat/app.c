@@ -223,7 +223,7 @@ bool app_open(chat_app *app, const app_options *options)
     chat_state_init(&app->state, (uint64_t)time(NULL) << 16);
     open_store(app, options);
     if (options->theme >= 0) app->state.settings.theme = (chat_theme_choice)options->theme;
-    if (options->device) snprintf(app->state.settings.device, sizeof app->state.settings.device, "%s", options->device);
+    app->device = options->device;
     if (options->model) { // remembered, so independent of the folder the program was started in
         char *full = realpath(options->model, NULL);
         snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", full ? full : options->model);
@@ -240,7 +240,8 @@ bool app_open(chat_app *app, const app_options *options)
     }
     draw_frame(app); // the window is there before the model is
     app->first_frame_at = app->drawn_at;
-    link_open(&app->link, app->state.settings.model, options->draft, app->state.settings.device);
+    app_read_model_settings(app);
+    link_open(&app->link, app->state.settings.model, options->draft, &app->state.model);
     app->redraw = true;
     return true;
 }

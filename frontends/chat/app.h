@@ -72,6 +72,7 @@ typedef struct chat_app {
     uint32_t device_count;
     char *data_folder;
     const char *home;
+    const char *device; // of this run, for any model; NULL: as remembered
     bool quit, redraw, dark_system;
     double saved_at, drawn_at, first_frame_at;
     double frame_seconds;   // of the last frame: from waking up to its being shown
@@ -106,6 +107,9 @@ void app_copy_message(chat_app *app, uint32_t message);
 void app_copy_text(const char *text, size_t length);
 void app_export(chat_app *app, bool json);
 void app_open_model(chat_app *app, const char *path);
+void app_read_model_settings(chat_app *app);                            // state.model of settings.model, as remembered
+void app_change_model(chat_app *app, const chat_model_settings *model); // remembered; takes effect with the next line
+void app_reload_model(chat_app *app);
 void app_open_file(chat_app *app, const char *path); // a model, or an exported conversation (.json)
 void app_open_overlay(chat_app *app, app_overlay overlay);
 void app_zoom(chat_app *app, int direction); // 0: back to 100 %

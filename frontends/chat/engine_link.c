@@ -53,6 +53,7 @@ void link_free(engine_link *link)
 {
     worker_stop(link->worker);
     free(link->target);
+    free(link->draft);
     free(link->cache);
     *link = (engine_link){0};
 }
@@ -62,18 +63,29 @@ static void give(engine_link *link, worker_order_kind kind)
     worker_give(link->worker, &(worker_order){.kind = kind, .opening = link->opening, .reply = link->reply});
 }
 
-void link_open(engine_link *link, const char *target, const char *draft, const char *device)
+void link_open(engine_link *link, const char *target, const char *draft, const chat_model_settings *settings)
 {
-    char *new_target = copy_or_null(target), *guess = NULL;
+    char *new_target = copy_or_null(target), *new_draft = copy_or_null(draft);
     free(link->target);
+    free(link->draft);
     link->target = new_target;
-    if (new_target && !(draft && draft[0])) draft = guess = draft_beside(new_target);
+    link->draft = new_draft;
+    link_reopen(link, settings);
+}
+
+void link_reopen(engine_link *link, const chat_model_settings *settings)
+{
+    char *guess = link->target && !link->draft ? draft_beside(link->target) : NULL;
+    link->opened = *settings;
     worker_order order = {.kind = ORDER_OPEN,
                           .opening = ++link->opening,
-                          .engine = {.target_path = new_target,
-                                     .draft_path = draft && draft[0] ? draft : NULL,
-                                     .device = device && device[0] ? device : NULL,
-                                     .cache_dir = link->cache},
+                          .engine = {.target_path = link->target,
+                                     .draft_path = guess ? guess : link->draft,
+                                     .device = settings->device[0] ? settings->device : NULL,
+                                     .cache_dir = link->cache,
+                                     .context = settings->context,
+                                     .kv_type = settings->kv_type,
+                                     .template_name = settings->template_name[0] ? settings->template_name : NULL},
                           .draft_guessed = guess != NULL};
     link->phase = LINK_LOADING;
     link->progress = (sx_load_progress){0};

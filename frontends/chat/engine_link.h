@@ -15,9 +15,11 @@ typedef struct engine_link {
     bool writing;            // a reply is asked for and not done
     bool keeping;            // think longer is asked for and not answered
     sx_load_progress progress;
-    sx_engine_info info;      // when ready
-    sx_error error;           // when failed
-    char *target, *cache;     // NULL: bundled, none
+    sx_engine_info info;  // when ready
+    sx_error error;       // when failed
+    char *target, *cache; // NULL: bundled, none
+    char *draft;          // as it was asked for; NULL: what is beside the model
+    chat_model_settings opened;
     chat_conversation *owner; // whose reply the session holds, for keep-thinking; NULL: none
     uint32_t owner_reply;
 } engine_link;
@@ -25,9 +27,9 @@ typedef struct engine_link {
 // False when no thread can be had. `wake` as in worker_start.
 bool link_start(engine_link *link, void (*wake)(void *user), void *user);
 void link_free(engine_link *link);
-// Begins loading; the model before is closed. Empty or NULL strings mean: the bundled model, the draft found beside the
-// model, the best device.
-void link_open(engine_link *link, const char *target, const char *draft, const char *device);
+// Begins loading; the model before is closed. Empty or NULL strings mean: the bundled model, the draft found beside it.
+void link_open(engine_link *link, const char *target, const char *draft, const chat_model_settings *settings);
+void link_reopen(engine_link *link, const chat_model_settings *settings); // the same files
 // Hands on what the worker has reported. True when something changed that is drawn.
 bool link_update(engine_link *link, chat_state *state, double now);
 // Starts the reply that chat_begin_reply made. A failure is written into the reply.

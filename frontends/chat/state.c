@@ -552,6 +552,46 @@ void chat_thinking_sentence(const chat_message *message, char *text, size_t size
         snprintf(text + length, size - (size_t)length, " · %s", message->exit_sentence);
 }
 
+// ---- Settings of a model -------------------------------------------------------------------------------------------
+
+void chat_model_settings_default(chat_model_settings *model, const chat_settings *settings)
+{
+    *model = (chat_model_settings){0};
+    snprintf(model->device, sizeof model->device, "%s", settings->device);
+}
+
+void chat_model_settings_clamp(chat_model_settings *model)
+{
+    if (model->context > 1u << 20) model->context = 0;
+    if (model->kv_type > SX_KV_Q8_0) model->kv_type = SX_KV_F16;
+}
+
+bool chat_model_settings_equal(const chat_model_settings *a, const chat_model_settings *b)
+{
+    return a->context == b->context && a->kv_type == b->kv_type && strcmp(a->template_name, b->template_name) == 0 &&
+           strcmp(a->device, b->device) == 0;
+}
+
+void chat_step_template(chat_model_settings *model, const char *names, int direction)
+{
+    enum { LIMIT = 64 };
+    const char *starts[LIMIT] = {""};
+    size_t lengths[LIMIT] = {0};
+    int count = 1, at = 0;
+    while (*names && count < LIMIT) {
+        starts[count] = names;
+        lengths[count] = strcspn(names, ",");
+        names += lengths[count];
+        names += strspn(names, ", ");
+        count++;
+    }
+    for (int i = 1; i < count; i++)
+        if (strlen(model->template_name) == lengths[i] && strncmp(model->template_name, starts[i], lengths[i]) == 0)
+            at = i;
+    at = (at + direction + count) % count;
+    snprintf(model->template_name, sizeof model->template_name, "%.*s", (int)lengths[at], starts[at]);
+}
+
 // ---- Settings to the engine ----------------------------------------------------------------------------------------
 
 static float between(float little, float middle, float much, float effort)

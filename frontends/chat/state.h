@@ -81,10 +81,17 @@ typedef struct chat_settings {
     bool hide_plot;
     bool hide_sidebar;
     bool reduced_motion;
-    char device[128]; // "": the best
+    char device[128]; // chosen last, for models that have no settings of their own
     char model[1024]; // "": the bundled one
     int window_width, window_height;
 } chat_settings;
+
+typedef struct chat_model_settings { // of one model file; they take effect when it is loaded
+    uint32_t context;                // tokens, 0: the engine's choice
+    sx_kv_type kv_type;
+    char template_name[32]; // "": the model's own
+    char device[128];       // "": the best
+} chat_model_settings;
 
 typedef struct chat_question { // sent by the user, not asked yet
     chat_conversation *conversation;
@@ -108,6 +115,7 @@ typedef struct chat_state {
     double saved_seconds;
     uint64_t next_seed;
     chat_settings settings;
+    chat_model_settings model;     // of settings.model, as they are to be when it is loaded next
     sx_exit_thresholds calibrated; // of the model that is open: where the slider's middle is
     chat_text notice;              // one line for the user until dismissed
 } chat_state;
@@ -170,6 +178,14 @@ typedef struct chat_forecast {
 chat_forecast chat_thinking_forecast(const chat_message *message);
 // "thought for 214 tokens · left early: ..." into text.
 void chat_thinking_sentence(const chat_message *message, char *text, size_t size);
+
+// ---- Settings of a model
+void chat_model_settings_default(chat_model_settings *model, const chat_settings *settings);
+void chat_model_settings_clamp(chat_model_settings *model); // after reading them from outside
+bool chat_model_settings_equal(const chat_model_settings *a, const chat_model_settings *b);
+// The name after (1) or before (-1) in `names`, which are separated by ", "; the model's own stands between last and
+// first.
+void chat_step_template(chat_model_settings *model, const char *names, int direction);
 
 // ---- Settings to the engine
 sx_policy chat_policy(const chat_state *state, const chat_steering *steering);

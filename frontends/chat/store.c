@@ -23,6 +23,8 @@ static const char schema[] =
     " tokens INTEGER NOT NULL, seconds REAL NOT NULL, tokens_per_second REAL NOT NULL, acceptance REAL NOT NULL,"
     " seed INTEGER NOT NULL, confidence REAL NOT NULL, progress REAL NOT NULL, remain REAL NOT NULL, points BLOB,"
     " PRIMARY KEY(conversation, number)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS models(path TEXT PRIMARY KEY, context INTEGER NOT NULL, kv_type INTEGER NOT NULL,"
+    " template TEXT NOT NULL, device TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS settings(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;";
 
 // Conversations of then are steered as the settings say: NULL.
@@ -400,14 +402,17 @@ static double read_number(chat_store *store, const char *key, double otherwise)
     return otherwise;
 }
 
+static void copy_column(sqlite3_stmt *statement, int column, char *text, size_t size)
+{
+    const char *value = (const char *)sqlite3_column_text(statement, column);
+    if (value) snprintf(text, size, "%s", value);
+}
+
 static void read_string(chat_store *store, const char *key, char *text, size_t size)
 {
     sqlite3_stmt *statement = statement_of(store, "SELECT value FROM settings WHERE key = ?");
     if (statement) sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
-    if (statement && sqlite3_step(statement) == SQLITE_ROW) {
-        const char *value = (const char *)sqlite3_column_text(statement, 0);
-        if (value) snprintf(text, size, "%s", value);
-    }
+    if (statement && sqlite3_step(statement) == SQLITE_ROW) copy_column(statement, 0, text, size);
     sqlite3_finalize(statement);
 }
 
@@ -472,4 +477,35 @@ void chat_store_write_settings(chat_store *store, const chat_settings *settings)
     write_value(store, "device", 0, settings->device);
     write_value(store, "model", 0, settings->model);
     run(store->database, "COMMIT");
+}
+
+bool chat_store_read_model(chat_store *store, const char *path, chat_model_settings *model)
+{
+    sqlite3_stmt *statement =
+        statement_of(store, "SELECT context, kv_type, template, device FROM models WHERE path = ?");
+    if (statement) sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
+    bool found = statement && sqlite3_step(statement) == SQLITE_ROW;
+    if (found) {
+        int64_t context = sqlite3_column_int64(statement, 0);
+        *model = (chat_model_settings){.context = context > 0 && context <= UINT32_MAX ? (uint32_t)context : 0,
+                                       .kv_type = (sx_kv_type)sqlite3_column_int(statement, 1)};
+        copy_column(statement, 2, model->template_name, sizeof model->template_name);
+        copy_column(statement, 3, model->device, sizeof model->device);
+        chat_model_settings_clamp(model);
+    }
+    sqlite3_finalize(statement);
+    return found;
+}
+
+void chat_store_write_model(chat_store *store, const char *path, const chat_model_settings *model)
+{
+    sqlite3_stmt *statement = statement_of(
+        store, "INSERT OR REPLACE INTO models(path, context, kv_type, template, device) VALUES(?, ?, ?, ?, ?)");
+    if (!statement) return;
+    sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, model->context);
+    sqlite3_bind_int(statement, 3, model->kv_type);
+    sqlite3_bind_text(statement, 4, model->template_name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 5, model->device, -1, SQLITE_STATIC);
+    finish(statement);
 }

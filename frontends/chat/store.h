@@ -24,5 +24,8 @@ void chat_store_search(chat_store *store, chat_state *state, const char *needle)
 
 void chat_store_read_settings(chat_store *store, chat_settings *settings);
 void chat_store_write_settings(chat_store *store, const chat_settings *settings);
+// Of the model file at `path`, "": the bundled one. False, and `model` as it was: nothing was ever written for it.
+bool chat_store_read_model(chat_store *store, const char *path, chat_model_settings *model);
+void chat_store_write_model(chat_store *store, const char *path, const chat_model_settings *model);
 
 #endif

@@ -79,6 +79,8 @@ static void draw_help(chat_app *app)
 
 // ---- Settings ------------------------------------------------------------------------------------------------------
 
+enum { SETTING_ROWS = 14 };
+
 typedef struct setting_rows {
     SDL_Rect at; // of the next row
     int label;
@@ -165,24 +167,6 @@ static void zoom_row(chat_app *app, SDL_Rect rect)
     if (direction) app_zoom(app, direction);
 }
 
-static void device_row(chat_app *app, SDL_Rect rect)
-{
-    chat_settings *settings = &app->state.settings;
-    char names_of[8][24];
-    const char *names[5] = {"Best"};
-    int count = 1, chosen = 0;
-    for (uint32_t i = 0; i < app->device_count && count < 5; i++, count++) {
-        snprintf(names_of[i], sizeof names_of[i], "%.20s", app->devices[i].name);
-        names[count] = names_of[i];
-        if (strcmp(settings->device, app->devices[i].name) == 0) chosen = count;
-    }
-    if (!choose(app, rect, names, count, &chosen)) return;
-    snprintf(settings->device, sizeof settings->device, "%s", chosen ? app->devices[chosen - 1].name : "");
-    char *model = chat_copy(settings->model);
-    app_open_model(app, model); // loads it again on the other device
-    free(model);
-}
-
 static bool flag_row(chat_app *app, SDL_Rect rect, bool *value, const char *off, const char *on)
 {
     const char *names[] = {on, off};
@@ -192,6 +176,68 @@ static bool flag_row(chat_app *app, SDL_Rect rect, bool *value, const char *off,
     return changed;
 }
 
+// ---- Settings of the model
+
+static void context_row(chat_app *app, SDL_Rect rect, chat_model_settings *model)
+{
+    static const char *const names[] = {"Auto", "2K", "4K", "16K", "32K"};
+    static const uint32_t tokens[] = {0, 2048, 4096, 16384, 32768};
+    int chosen = -1;
+    for (int i = 0; i < 5; i++)
+        if (model->context == tokens[i]) chosen = i;
+    if (choose(app, rect, names, 5, &chosen)) model->context = tokens[chosen];
+}
+
+static void template_row(chat_app *app, SDL_Rect rect, chat_model_settings *model)
+{
+    chat_draw *draw = &app->draw;
+    int step = px(draw, 32);
+    SDL_Rect name = {rect.x + step, rect.y, px(draw, 200), rect.h};
+    if (draw_button(draw, (SDL_Rect){rect.x, rect.y, step, rect.h}, "‹", BUTTON_OUTLINE, "Template before"))
+        chat_step_template(model, sx_template_names(), -1);
+    if (draw_button(draw, (SDL_Rect){name.x + name.w, rect.y, step, rect.h}, "›", BUTTON_OUTLINE, "Next template"))
+        chat_step_template(model, sx_template_names(), 1);
+    draw_text_in(draw, CHAT_FONT_SMALL, name, model->template_name[0] ? model->template_name : "The model's own",
+                 draw->theme->text, 1);
+}
+
+static void device_row(chat_app *app, SDL_Rect rect, chat_model_settings *model)
+{
+    enum { MOST = 4 };
+    char names_of[MOST][24];
+    const char *names[MOST + 1] = {"Best"};
+    int count = 1, chosen = model->device[0] ? -1 : 0; // one given by number or in part is none of these
+    for (uint32_t i = 0; i < app->device_count && i < MOST; i++, count++) {
+        snprintf(names_of[i], sizeof names_of[i], "%.20s", app->devices[i].name);
+        names[count] = names_of[i];
+        if (strcmp(model->device, app->devices[i].name) == 0) chosen = count;
+    }
+    if (choose(app, rect, names, count, &chosen))
+        snprintf(model->device, sizeof model->device, "%s", chosen ? app->devices[chosen - 1].name : "");
+}
+
+static void model_rows(chat_app *app, setting_rows *rows)
+{
+    static const char *const kv_types[] = {"16 bits", "8 bits, half the memory"};
+    chat_draw *draw = &app->draw;
+    chat_model_settings model = app->state.model;
+    const char *slash = strrchr(app->state.settings.model, '/');
+    const char *name = slash ? slash + 1 : app->state.settings.model;
+    int kv_type = model.kv_type, button = draw_button_width(draw, "Load again");
+    draw_text_in(draw, CHAT_FONT_SMALL_BOLD, next_row(app, rows, "For this model"),
+                 name[0] ? name : "The bundled model", draw->theme->text, 0);
+    context_row(app, next_row(app, rows, "Context in tokens"), &model);
+    if (choose(app, next_row(app, rows, "Keys and values"), kv_types, 2, &kv_type)) model.kv_type = (sx_kv_type)kv_type;
+    template_row(app, next_row(app, rows, "Chat template"), &model);
+    device_row(app, next_row(app, rows, "Device"), &model);
+    if (!chat_model_settings_equal(&model, &app->state.model)) app_change_model(app, &model);
+    if (chat_model_settings_equal(&model, &app->link.opened)) return;
+    SDL_Rect again = next_row(app, rows, "To use them");
+    again.w = button;
+    if (draw_button(draw, again, "Load again", BUTTON_FILLED, "Stops a reply that is being written"))
+        app_reload_model(app);
+}
+
 static void draw_settings(chat_app *app)
 {
     static const char *const themes[] = {"System", "Light", "Dark"};
@@ -199,11 +245,11 @@ static void draw_settings(chat_app *app)
     static const char *const drafts[] = {"Auto", "None", "N-gram", "Chain", "Tree"};
     chat_settings *settings = &app->state.settings;
     chat_draw *draw = &app->draw;
-    SDL_Rect inner = panel_open(app, 640, 540, "Settings");
+    SDL_Rect inner = panel_open(app, 640, 720, "Settings");
     if (app->overlay != OVERLAY_SETTINGS) return;
     chat_steering steering = app->state.current->steering;
     int theme = settings->theme, policy = steering.policy, drafting = settings->drafting;
-    int most = px(draw, inner.w < px(draw, 420) ? 68 * 10 : 44 * 10) - inner.h;
+    int most = SETTING_ROWS * px(draw, inner.w < px(draw, 420) ? 68 : 44) - inner.h;
     if (app->panel_scroll > most) app->panel_scroll = most;
     if (app->panel_scroll < 0) app->panel_scroll = 0;
     setting_rows rows = {{inner.x, inner.y - app->panel_scroll, inner.w, 0}, px(draw, 140)};
@@ -221,7 +267,7 @@ static void draw_settings(chat_app *app)
         app_apply_theme(app);
     }
     zoom_row(app, next_row(app, &rows, "Zoom"));
-    device_row(app, next_row(app, &rows, "Device"));
+    model_rows(app, &rows);
     draw_clip(draw, NULL);
 }
 

@@ -31,7 +31,10 @@ static struct {
     sx_session session;
     int opened, destroyed, moved, losses; // losses: how often the device is still to be lost
     bool refuse;
+    char asked[256]; // of the last opening: model, draft, context, KV type, template, device
 } fake;
+
+static const chat_model_settings usual; // what a beginner has
 
 sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *error)
 {
@@ -40,6 +43,9 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
         snprintf(error->message, sizeof error->message, "%s: cannot be opened", desc->target_path);
         return SX_ERROR_FILE;
     }
+    snprintf(fake.asked, sizeof fake.asked, "%s %s %u %d %s %s", desc->target_path ? desc->target_path : "bundled",
+             desc->draft_path ? desc->draft_path : "-", desc->context, desc->kv_type,
+             desc->template_name ? desc->template_name : "-", desc->device ? desc->device : "-");
     fake.engines[fake.opened] = (sx_engine){.number = fake.opened};
     *out = &fake.engines[fake.opened++];
     return SX_OK;
@@ -226,7 +232,7 @@ static void replies_are_steered(void **unused)
     (void)unused;
     fixture f;
     set_up(&f);
-    link_open(&f.link, "", NULL, NULL);
+    link_open(&f.link, "", NULL, &usual);
     until_idle(&f);
     assert_int_equal(f.link.phase, LINK_READY);
     assert_true(f.state.calibrated.remain == 90);
@@ -246,7 +252,7 @@ static void lost_devices_are_survived(void **unused)
     (void)unused;
     fixture f;
     set_up(&f);
-    link_open(&f.link, "", NULL, NULL);
+    link_open(&f.link, "", NULL, &usual);
     until_idle(&f);
     fake.losses = 1;
     const chat_message *reply = ask(&f);
@@ -272,14 +278,14 @@ static void models_that_are_gone_are_told(void **unused)
     fixture f;
     set_up(&f);
     fake.refuse = true;
-    link_open(&f.link, "/gone/model.gguf", NULL, NULL);
+    link_open(&f.link, "/gone/model.gguf", NULL, &usual);
     until_idle(&f);
     assert_int_equal(f.link.phase, LINK_FAILED);
     assert_string_equal(f.link.error.message, "/gone/model.gguf: cannot be opened");
     assert_string_equal(ask(&f)->failure.data, "No model is loaded. Open one with Ctrl+O.");
     fake.refuse = false;
-    link_open(&f.link, "", NULL, NULL); // another one works
-    link_open(&f.link, "", NULL, NULL); // and reports about the one before do not count
+    link_open(&f.link, "", NULL, &usual); // another one works
+    link_open(&f.link, "", NULL, &usual); // and reports about the one before do not count
     until_idle(&f);
     assert_int_equal(f.link.phase, LINK_READY);
     fake.losses = 1;
@@ -290,12 +296,37 @@ static void models_that_are_gone_are_told(void **unused)
     tear_down(&f);
 }
 
+static void settings_reach_the_engine(void **unused)
+{
+    (void)unused;
+    fixture f;
+    set_up(&f);
+    link_open(&f.link, "", NULL, &usual);
+    until_idle(&f);
+    assert_string_equal(fake.asked, "bundled - 0 0 - -");
+    chat_model_settings settings = {
+        .context = 16384, .kv_type = SX_KV_Q8_0, .template_name = "qwen3", .device = "Some GPU"};
+    link_open(&f.link, "/m/a.gguf", "/d/b.gguf", &usual);
+    assert_false(chat_model_settings_equal(&f.link.opened, &settings));
+    until_idle(&f);
+    link_reopen(&f.link, &settings); // the same files
+    assert_true(chat_model_settings_equal(&f.link.opened, &settings));
+    until_idle(&f);
+    assert_string_equal(fake.asked, "/m/a.gguf /d/b.gguf 16384 1 qwen3 Some GPU");
+    fake.losses = 1; // also after a lost device
+    ask(&f);
+    assert_string_equal(fake.asked, "/m/a.gguf /d/b.gguf 16384 1 qwen3 Some GPU");
+    assert_int_equal(fake.moved, 1);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_steered),
         cmocka_unit_test(lost_devices_are_survived),
         cmocka_unit_test(models_that_are_gone_are_told),
+        cmocka_unit_test(settings_reach_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "input.h"
 #include "state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,6 +219,41 @@ static void steering_belongs_to_the_conversation(void **unused)
     chat_state_free(&state);
 }
 
+static void models_are_set(void **unused)
+{
+    (void)unused;
+    chat_settings settings;
+    chat_settings_default(&settings);
+    snprintf(settings.device, sizeof settings.device, "GPU");
+    chat_model_settings model, same;
+    chat_model_settings_default(&model, &settings);
+    assert_string_equal(model.device, "GPU");
+    assert_int_equal(model.context, 0);
+    assert_string_equal(model.template_name, "");
+    static const char names[] = "chatml, qwen2, qwen2.5";
+    static const char *const after[] = {"chatml", "qwen2", "qwen2.5", "", "chatml"};
+    for (unsigned i = 0; i < 5; i++) {
+        chat_step_template(&model, names, 1);
+        assert_string_equal(model.template_name, after[i]);
+    }
+    for (unsigned i = 4; i-- > 0;) {
+        chat_step_template(&model, names, -1);
+        assert_string_equal(model.template_name, after[i]);
+    }
+    snprintf(model.template_name, sizeof model.template_name, "gone");
+    chat_step_template(&model, names, 1);
+    assert_string_equal(model.template_name, "chatml");
+    same = model;
+    assert_true(chat_model_settings_equal(&model, &same));
+    same.kv_type = SX_KV_Q8_0;
+    assert_false(chat_model_settings_equal(&model, &same));
+    same.context = UINT32_MAX;
+    same.kv_type = (sx_kv_type)99;
+    chat_model_settings_clamp(&same);
+    assert_int_equal(same.context, 0);
+    assert_int_equal(same.kv_type, SX_KV_F16);
+}
+
 static void questions_wait_their_turn(void **unused)
 {
     (void)unused;
@@ -355,6 +391,7 @@ int main(void)
         cmocka_unit_test(conversations_come_and_go),
         cmocka_unit_test(slider_moves_all_thresholds),
         cmocka_unit_test(steering_belongs_to_the_conversation),
+        cmocka_unit_test(models_are_set),
         cmocka_unit_test(questions_wait_their_turn),
         cmocka_unit_test(editor_undoes_and_recalls),
         cmocka_unit_test(export_escapes),

@@ -219,7 +219,7 @@ static void old_file_is_brought_up(void **unused)
     chat_state_free(&state);
     chat_store_close(store);
     run_sql("ALTER TABLE conversations DROP COLUMN effort; ALTER TABLE conversations DROP COLUMN policy;"
-            " INSERT INTO settings VALUES('effort', 0.75); PRAGMA user_version = 1");
+            " DROP TABLE models; INSERT INTO settings VALUES('effort', 0.75); PRAGMA user_version = 1");
     for (unsigned pass = 0; pass < 2; pass++) {
         store = chat_store_open(path, &problem);
         assert_string_equal(chat_text_string(&problem), "");
@@ -228,6 +228,9 @@ static void old_file_is_brought_up(void **unused)
         chat_store_read_settings(store, &state.settings);
         chat_store_list(store, &state);
         assert_int_equal(state.count, 2);
+        chat_model_settings model;
+        assert_int_equal(chat_store_read_model(store, "", &model), pass); // there are none yet
+        chat_store_write_model(store, "", &(chat_model_settings){.context = 2048});
         assert_true(state.conversations[1]->steering.effort == (pass ? 0.125f : 0.75f));
         chat_store_load(store, state.conversations[1]);
         assert_string_equal(state.conversations[1]->messages[1].content.data, "old");
@@ -237,6 +240,36 @@ static void old_file_is_brought_up(void **unused)
         chat_state_free(&state);
         chat_store_close(store);
     }
+}
+
+static void models_come_back(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    chat_store *store = chat_store_open(path, &problem);
+    chat_model_settings first = {.context = 16384, .kv_type = SX_KV_Q8_0, .template_name = "qwen3", .device = "GPU"};
+    chat_model_settings bundled = {.device = "CPU"}, read = {.context = 7};
+    assert_false(chat_store_read_model(store, "/m/a.gguf", &read));
+    assert_int_equal(read.context, 7); // as it was
+    chat_store_write_model(store, "/m/a.gguf", &bundled);
+    chat_store_write_model(store, "/m/a.gguf", &first);
+    chat_store_write_model(store, "", &bundled);
+    chat_store_close(store);
+    run_sql("INSERT INTO models VALUES('/m/odd.gguf', -5, 77, 'a name that is longer than all templates have', '');"
+            "INSERT INTO models VALUES('/m/huge.gguf', 99999999999, 0, '', '')");
+    store = chat_store_open(path, &problem);
+    assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
+    assert_true(chat_model_settings_equal(&read, &first));
+    assert_true(chat_store_read_model(store, "", &read));
+    assert_true(chat_model_settings_equal(&read, &bundled));
+    assert_true(chat_store_read_model(store, "/m/odd.gguf", &read));
+    assert_int_equal(read.context, 0);
+    assert_int_equal(read.kv_type, SX_KV_F16);
+    assert_int_equal(strlen(read.template_name), sizeof read.template_name - 1);
+    assert_true(chat_store_read_model(store, "/m/huge.gguf", &read));
+    assert_int_equal(read.context, 0);
+    chat_store_close(store);
+    assert_int_equal(problem.length, 0);
 }
 
 static void settings_come_back(void **unused)
@@ -269,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(read_only_is_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(steering_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_file_is_brought_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(models_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_come_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
