@@ -60,7 +60,10 @@ static const command commands[] = {
      "Every mode has keys and values of its own: where memory is short, use fewer modes or a smaller --context.\n\n"
      "Modes: those of `compare` (specexit compare --help); by default plain, speculative, specexit, each signal "
      "alone,\n"
-     "margin, entropy, budget=64, silent-budget=64, first and no-think.",
+     "margin, entropy, budget=64, silent-budget=64, first and no-think. Without =X a mode leaves by the thresholds of "
+     "the\n"
+     "model, which were chosen for all signals together: to be fair to one alone, calibrate it and give its own.\n"
+     "With --drafting auto, cycles depend on what is measured while running; the texts do not.",
      "  specexit eval --prompts problems.jsonl -o result.json --report report.html\n"
      "  specexit eval --prompts problems.jsonl --modes speculative,specexit,confidence=0.9,budget=200 -o result.json\n"
      "  specexit eval --prompts problems.jsonl --shard 1/2 -o 1.json   # and 2/2 elsewhere\n"

@@ -52,7 +52,8 @@ void cli_plot_open(cli_plot *plot)
                     plot->height, plot->width, plot->height);
     cli_html_text(out, plot->title);
     cli_text_add(out, "</title>\n");
-    const double y_step = cli_plot_step(plot->y_high - plot->y_low, 5), x_step = cli_plot_step(plot->x_high, 6);
+    const double fine = cli_plot_step(plot->y_high - plot->y_low, 5), x_step = cli_plot_step(plot->x_high, 6);
+    const double y_step = plot->counts ? fmax(fine, 1) : fine;
     for (double y = ceil(plot->y_low / y_step) * y_step; y <= plot->y_high + y_step * 1e-6; y += y_step) {
         const double at = cli_plot_y(plot, y);
         cli_text_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", plot->left,

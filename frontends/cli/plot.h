@@ -15,6 +15,7 @@ typedef struct cli_plot {
     double x_high, y_low, y_high; // ends of the axes
     const char *title, *x, *y;    // told to screen readers; names of the axes
     bool percent;                 // the y axis is a share, told in per cent
+    bool counts;                  // the y axis counts: no fractions
     int left, right, top, bottom; // filled in by cli_plot_open
 } cli_plot;
 

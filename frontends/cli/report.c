@@ -380,6 +380,7 @@ static void add_histogram(report *r, uint32_t mode)
                      .height = 150,
                      .x_high = 1,
                      .y_high = most,
+                     .counts = true,
                      .title = "Exits",
                      .x = "share of the whole thinking",
                      .y = ""};
