@@ -63,7 +63,8 @@ static const command commands[] = {
      "margin, entropy, budget=64, silent-budget=64, first and no-think. Without =X a mode leaves by the thresholds of "
      "the\n"
      "model, which were chosen for all signals together: to be fair to one alone, calibrate it and give its own.\n"
-     "With --drafting auto, cycles depend on what is measured while running; the texts do not.",
+     "A merge differs from one run in seconds and cached_tokens alone; with --drafting auto, which measures as it\n"
+     "runs, also in cycles.",
      "  specexit eval --prompts problems.jsonl -o result.json --report report.html\n"
      "  specexit eval --prompts problems.jsonl --modes speculative,specexit,confidence=0.9,budget=200 -o result.json\n"
      "  specexit eval --prompts problems.jsonl --shard 1/2 -o 1.json   # and 2/2 elsewhere\n"

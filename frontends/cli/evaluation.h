@@ -10,6 +10,8 @@
 //   records  in the order of prompts, then modes: "mode", "problem" (from 0), "prompt", "right" (null: no answer is
 //            known), "answer", "finish_reason", "usage", "exit", "stats" as in the output of `run --json`, and in
 //            natural modes "steps": [tokens thought, confidence, progress, remain] at the ends of up to 64 steps
+// A merge of all shards equals the file of the whole run but for seconds, "cached_tokens" (what a prompt shared with
+// the one that ran before it) and, with --drafting auto, cycles.
 #ifndef CLI_EVALUATION_H
 #define CLI_EVALUATION_H
 
