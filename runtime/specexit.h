@@ -153,6 +153,18 @@ typedef struct sx_engine_info {
 } sx_engine_info;
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info);
 
+typedef struct sx_memory_estimate { // bytes on the device
+    uint64_t weight_bytes;
+    uint64_t session_bytes;   // keys, values and scratch of one session of `context` tokens
+    uint64_t budget;          // what can be had, 0 where unknown
+    uint32_t context;         // tokens, as a load would choose them
+    uint32_t fitting_context; // the most tokens that fit the budget, at most the model's own; 0: not even 256
+} sx_memory_estimate;
+// What loading `desc` would take on the device of `engine`, which is ready and would be closed before. Reads headers,
+// allocates nothing on the device; desc->device is not looked at. Blocks while the headers are read.
+sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc, sx_memory_estimate *out,
+                             sx_error *error);
+
 // ---- Text ----------------------------------------------------------------------------------------------------------
 
 // Writes the rendered prompt into a new string, freed with sx_free.

@@ -358,6 +358,14 @@ void app_change_model(chat_app *app, const chat_model_settings *model)
     app->redraw = true;
 }
 
+void app_estimate(chat_app *app, const char *path)
+{
+    if (!link_can_estimate(&app->link)) return;
+    chat_model_settings settings = {0};
+    chat_store_read_model(app->store, path, &settings);
+    link_estimate(&app->link, path, &settings);
+}
+
 static void leave_model(chat_app *app, const char *reason)
 {
     if (app->state.streaming) chat_fail_reply(&app->state, reason);

@@ -177,6 +177,10 @@ static void hear_engine(chat_app *app)
         if (streaming) app_save(app, !app->state.streaming);
     }
     app_ask_next(app);
+    if (app->link.estimated) {
+        models_take(&app->models, app->link.estimating, &app->link.estimate);
+        link_estimated(&app->link);
+    }
 }
 
 // Until the next frame is due, or something has to be taken off the screen, or something happens.

@@ -110,6 +110,7 @@ void app_open_model(chat_app *app, const char *path);
 void app_read_model_settings(chat_app *app);                            // state.model of settings.model, as remembered
 void app_change_model(chat_app *app, const chat_model_settings *model); // remembered; takes effect with the next line
 void app_reload_model(chat_app *app);
+void app_estimate(chat_app *app, const char *path);  // asks for a model's memory, where nothing else is asked for
 void app_open_file(chat_app *app, const char *path); // a model, or an exported conversation (.json)
 void app_open_overlay(chat_app *app, app_overlay overlay);
 void app_zoom(chat_app *app, int direction); // 0: back to 100 %

@@ -54,6 +54,7 @@ void link_free(engine_link *link)
     worker_stop(link->worker);
     free(link->target);
     free(link->draft);
+    free(link->estimating);
     free(link->cache);
     *link = (engine_link){0};
 }
@@ -61,6 +62,16 @@ void link_free(engine_link *link)
 static void give(engine_link *link, worker_order_kind kind)
 {
     worker_give(link->worker, &(worker_order){.kind = kind, .opening = link->opening, .reply = link->reply});
+}
+
+static sx_engine_desc engine_desc(const char *target, const char *draft, const chat_model_settings *settings)
+{
+    return (sx_engine_desc){.target_path = target,
+                            .draft_path = draft,
+                            .device = settings->device[0] ? settings->device : NULL,
+                            .context = settings->context,
+                            .kv_type = settings->kv_type,
+                            .template_name = settings->template_name[0] ? settings->template_name : NULL};
 }
 
 void link_open(engine_link *link, const char *target, const char *draft, const chat_model_settings *settings)
@@ -77,16 +88,12 @@ void link_reopen(engine_link *link, const chat_model_settings *settings)
 {
     char *guess = link->target && !link->draft ? draft_beside(link->target) : NULL;
     link->opened = *settings;
+    link_estimated(link); // an answer on its way is about another device
     worker_order order = {.kind = ORDER_OPEN,
                           .opening = ++link->opening,
-                          .engine = {.target_path = link->target,
-                                     .draft_path = guess ? guess : link->draft,
-                                     .device = settings->device[0] ? settings->device : NULL,
-                                     .cache_dir = link->cache,
-                                     .context = settings->context,
-                                     .kv_type = settings->kv_type,
-                                     .template_name = settings->template_name[0] ? settings->template_name : NULL},
+                          .engine = engine_desc(link->target, guess ? guess : link->draft, settings),
                           .draft_guessed = guess != NULL};
+    order.engine.cache_dir = link->cache;
     link->phase = LINK_LOADING;
     link->progress = (sx_load_progress){0};
     link->error = (sx_error){0};
@@ -145,6 +152,10 @@ static void take_report(engine_link *link, chat_state *state, const worker_repor
         chat_text_clear(&state->notice);
         chat_text_printf(&state->notice, "The GPU was lost and the model loaded again, on %s; nothing is missing.",
                          report->info.device);
+        break;
+    case REPORT_ESTIMATED:
+        link->estimated = link->estimating != NULL;
+        link->estimate = report->error.status == SX_OK ? report->estimate : (sx_memory_estimate){0};
         break;
     case REPORT_LOAD_FAILED:
         link->phase = LINK_FAILED;
@@ -223,6 +234,30 @@ void link_keep_thinking(engine_link *link, const chat_state *state)
 void link_forget(engine_link *link, const chat_conversation *conversation)
 {
     if (link->owner == conversation) link->owner = NULL;
+}
+
+bool link_can_estimate(const engine_link *link)
+{
+    return link->phase == LINK_READY && !link->estimating;
+}
+
+void link_estimate(engine_link *link, const char *path, const chat_model_settings *settings)
+{
+    char *guess = draft_beside(path);
+    worker_order order = {.kind = ORDER_ESTIMATE,
+                          .opening = link->opening,
+                          .engine = engine_desc(path, guess, settings),
+                          .draft_guessed = guess != NULL};
+    link->estimating = chat_copy(path);
+    worker_give(link->worker, &order);
+    free(guess);
+}
+
+void link_estimated(engine_link *link)
+{
+    free(link->estimating);
+    link->estimating = NULL;
+    link->estimated = false;
 }
 
 bool link_busy(const engine_link *link)

@@ -11,9 +11,12 @@ typedef enum link_phase { LINK_CLOSED = 0, LINK_LOADING, LINK_READY, LINK_FAILED
 typedef struct engine_link {
     link_phase phase;
     engine_worker *worker;
-    uint32_t opening, reply; // counts, as in worker_order
-    bool writing;            // a reply is asked for and not done
-    bool keeping;            // think longer is asked for and not answered
+    uint32_t opening, reply;     // counts, as in worker_order
+    bool writing;                // a reply is asked for and not done
+    bool keeping;                // think longer is asked for and not answered
+    char *estimating;            // path of a model whose memory is asked for, until link_estimated; NULL: none
+    bool estimated;              // and the answer is there
+    sx_memory_estimate estimate; // weight_bytes 0: it cannot be told
     sx_load_progress progress;
     sx_engine_info info;  // when ready
     sx_error error;       // when failed
@@ -39,6 +42,10 @@ void link_stop(engine_link *link);
 bool link_can_keep_thinking(const engine_link *link, const chat_state *state);
 void link_keep_thinking(engine_link *link, const chat_state *state);
 void link_forget(engine_link *link, const chat_conversation *conversation); // it is about to be freed
-bool link_busy(const engine_link *link);                                    // loading or generating
+// Asks what the model at `path` would take of the device; only where a model is ready, and one at a time.
+bool link_can_estimate(const engine_link *link);
+void link_estimate(engine_link *link, const char *path, const chat_model_settings *settings);
+void link_estimated(engine_link *link);  // the answer was taken
+bool link_busy(const engine_link *link); // loading or generating
 
 #endif

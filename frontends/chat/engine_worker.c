@@ -302,6 +302,21 @@ static void keep_thinking(engine_worker *worker)
     }
 }
 
+static void estimate(engine_worker *worker, const worker_order *order)
+{
+    worker_report *report = report_of(worker, REPORT_ESTIMATED);
+    sx_engine_desc desc = order->engine;
+    report->error = (sx_error){SX_ERROR_ARGUMENT, "No model is open whose device could be asked."};
+    sx_status status = SX_ERROR_ARGUMENT;
+    if (worker->session) status = sx_engine_estimate(worker->engine, &desc, &report->estimate, &report->error);
+    if (worker->session && status != SX_OK && order->draft_guessed) { // as open_model does
+        desc.draft_path = NULL;
+        status = sx_engine_estimate(worker->engine, &desc, &report->estimate, &report->error);
+    }
+    report->error.status = status;
+    tell(worker, report);
+}
+
 static void go_on_writing(engine_worker *worker)
 {
     sx_event event;
@@ -339,6 +354,9 @@ static void obey(engine_worker *worker, worker_order *order)
         break;
     case ORDER_STOP:
         if (worker->session) sx_session_stop(worker->session);
+        break;
+    case ORDER_ESTIMATE:
+        estimate(worker, order);
         break;
     }
 }

@@ -14,14 +14,15 @@ typedef enum worker_order_kind {
     ORDER_BEGIN,
     ORDER_ANSWER_NOW,
     ORDER_KEEP_THINKING,
-    ORDER_STOP
+    ORDER_STOP,
+    ORDER_ESTIMATE // of `engine`, in place of the model that is open
 } worker_order_kind;
 
 typedef struct worker_order {
     worker_order_kind kind;
     uint32_t opening;      // counts ORDER_OPENs: reports about an older one are told from those about the present one
     uint32_t reply;        // of ORDER_BEGIN: counts replies
-    sx_engine_desc engine; // of ORDER_OPEN; its strings are copied; log and sources must be unset
+    sx_engine_desc engine; // of ORDER_OPEN and ORDER_ESTIMATE; its strings are copied; log and sources must be unset
     bool draft_guessed;    // go on without the draft when the model does not open with it
     sx_generate_desc
         generate; // of ORDER_BEGIN; the messages and the exit message are copied, no other pointers are set
@@ -35,6 +36,7 @@ typedef enum worker_report_kind {
     REPORT_REPLY_FAILED, // error; the model is still there
     REPORT_KEPT,         // thinking goes on: events that follow belong to it
     REPORT_NOT_KEPT,     // error
+    REPORT_ESTIMATED,    // estimate, or error; the order's path is not told, orders are answered in turn
     REPORT_MOVED         // the device was lost; the model is loaded again and goes on, info says where
 } worker_report_kind;
 
@@ -45,6 +47,7 @@ typedef struct worker_report {
     sx_load_progress progress;
     sx_engine_info info;
     sx_error error;
+    sx_memory_estimate estimate;
     sx_event event; // its text is a copy; tokens are NULL
 } worker_report;
 

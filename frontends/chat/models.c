@@ -85,3 +85,28 @@ void models_free(model_list *list)
     free(list->files);
     *list = (model_list){0};
 }
+
+void models_take(model_list *list, const char *path, const sx_memory_estimate *memory)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        if (strcmp(list->files[i].path, path) != 0) continue;
+        list->files[i].estimated = true;
+        list->files[i].memory = *memory;
+    }
+}
+
+void models_fit_text(const sx_memory_estimate *memory, char *text, size_t size)
+{
+    double needed = (double)(memory->weight_bytes + memory->session_bytes) * 1e-9;
+    text[0] = 0;
+    if (memory->weight_bytes == 0) return;
+    if (memory->budget == 0) {
+        snprintf(text, size, "needs %.1f GB with %u tokens", needed, memory->context);
+    } else if (memory->fitting_context == 0) {
+        snprintf(text, size, "too large for this GPU");
+    } else if (memory->fitting_context < memory->context) {
+        snprintf(text, size, "fits with %u tokens only", memory->fitting_context);
+    } else {
+        snprintf(text, size, "fits, up to %u tokens", memory->fitting_context);
+    }
+}

@@ -282,18 +282,23 @@ static void format_bytes(char *text, size_t size, uint64_t bytes)
     }
 }
 
-// What of the device's memory the model's weights would take.
+// Its size, and how it would fit the device's memory.
 static void draw_model_row(chat_app *app, SDL_Rect row, const model_file *file)
 {
     chat_draw *draw = &app->draw;
-    char size[32];
+    char size[32], fit[64] = "";
     const char *slash = strrchr(file->path, '/');
+    if (!file->estimated) app_estimate(app, file->path);
+    models_fit_text(&file->memory, fit, sizeof fit);
     bool clicked = draw_button(draw, row, "", BUTTON_QUIET, file->path), over = draw_inside(draw, row);
     if (over) draw_round(draw, row, px(draw, 8), draw->theme->raised);
-    int pad = px(draw, 12), wide = px(draw, 80);
+    int pad = px(draw, 12), wide = px(draw, 80), fits = px(draw, row.w > px(draw, 480) ? 190 : 0);
     format_bytes(size, sizeof size, file->bytes);
-    draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){row.x + pad, row.y, row.w - 2 * pad - wide, row.h},
+    draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){row.x + pad, row.y, row.w - 2 * pad - wide - fits, row.h},
                  slash ? slash + 1 : file->path, draw->theme->text, 0);
+    if (fits)
+        draw_text_in(draw, CHAT_FONT_TINY, (SDL_Rect){row.x + row.w - pad - wide - fits, row.y, fits, row.h}, fit,
+                     draw->theme->dim, 2);
     draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){row.x + row.w - pad - wide, row.y, wide, row.h}, size,
                  draw->theme->dim, 2);
     if (clicked) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_CONTEXT = 8192, UPLOAD_STEP = 16 << 20 };
+enum { DEFAULT_CONTEXT = 8192, CONTEXT_LIMIT = 1 << 20, UPLOAD_STEP = 16 << 20 };
 
 const char *sx_version(void)
 {
@@ -118,16 +118,23 @@ static sx_status choose_template(sx_engine *engine, const sx_gguf *metadata, con
     return SX_OK;
 }
 
+static sx_status read_shapes(sx_engine *engine, sx_error *error)
+{
+    sx_load *load = engine->load;
+    sx_status status = sx_hparams_read(load->files, &engine->hparams, error);
+    if (status == SX_OK && engine->hparams.experts_used > SX_MAX_EXPERTS_USED)
+        return sx_fail(error, SX_ERROR_UNSUPPORTED, "%s: a token goes through %u experts, at most %d are supported",
+                       sx_model_files_name(load->files), engine->hparams.experts_used, SX_MAX_EXPERTS_USED);
+    if (status == SX_OK) status = sx_target_weights_find(load->files, &engine->hparams, &load->target, error);
+    return status;
+}
+
 static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     sx_load *load = engine->load;
     const sx_gguf *metadata = sx_model_files_metadata(load->files);
     const char *name = sx_model_files_name(load->files);
-    sx_status status = sx_hparams_read(load->files, &engine->hparams, error);
-    if (status == SX_OK && engine->hparams.experts_used > SX_MAX_EXPERTS_USED)
-        return sx_fail(error, SX_ERROR_UNSUPPORTED, "%s: a token goes through %u experts, at most %d are supported",
-                       name, engine->hparams.experts_used, SX_MAX_EXPERTS_USED);
-    if (status == SX_OK) status = sx_target_weights_find(load->files, &engine->hparams, &load->target, error);
+    sx_status status = read_shapes(engine, error);
     if (status == SX_OK) status = sx_vocabulary_read(metadata, &engine->tokenizer, error);
     if (status != SX_OK) return status;
     if (sx_tokenizer_count(engine->tokenizer) > engine->hparams.vocabulary)
@@ -282,6 +289,54 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     engine->load->stage = SX_LOAD_UPLOADING;
     *out = engine;
     return SX_OK;
+}
+
+// Weights are planned and forgotten again: nothing is allocated before the plan is carried out.
+static sx_status plan_alone(sx_engine *planned, const sx_engine_desc *desc, sx_memory_estimate *out, sx_error *error)
+{
+    sx_load *load = planned->load;
+    sx_status status = open_sources(planned, desc, error);
+    if (status == SX_OK) status = read_shapes(planned, error);
+    if (status == SX_OK && load->draft)
+        status = sx_draft_bind(load->draft, &planned->hparams, sx_model_files_name(load->files), error);
+    if (status == SX_OK && load->signals)
+        status = sx_signal_head_bind(load->signals, &planned->hparams, sx_model_files_name(load->files), error);
+    if (status == SX_OK) status = sx_plan_weights(planned, error);
+    if (status != SX_OK) return status;
+    choose_context(planned, desc->context);
+    status = sx_plan_check_memory(planned, 0, error);
+    const sx_engine_info *info = &planned->info;
+    out->context = planned->context;
+    out->weight_bytes = info->weight_bytes;
+    out->session_bytes = info->kv_bytes + info->scratch_bytes;
+    const uint32_t own = planned->hparams.context < CONTEXT_LIMIT ? planned->hparams.context : CONTEXT_LIMIT;
+    if (own > planned->context) planned->context = own;
+    if (status == SX_OK) status = sx_plan_check_memory(planned, 0, error);
+    out->fitting_context = out->budget ? sx_plan_fitting_context(planned, out->budget) : planned->context;
+    return status;
+}
+
+sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc, sx_memory_estimate *out,
+                             sx_error *error)
+{
+    const sx_engine_info *info = &engine->info;
+    *out = (sx_memory_estimate){.budget = memory_budget(engine->gpu)};
+    if (out->budget) out->budget += info->weight_bytes + info->kv_bytes + info->scratch_bytes;
+    sx_engine *planned = calloc(1, sizeof *planned);
+    if (planned) planned->load = calloc(1, sizeof *planned->load);
+    if (!planned || !planned->load) {
+        free(planned);
+        return sx_fail(error, SX_ERROR_MEMORY, "out of memory for an estimate");
+    }
+    planned->gpu = engine->gpu;
+    planned->kv_type = desc->kv_type;
+    planned->quantize_draft = desc->quantize_draft;
+    planned->keep_states = desc->keep_states;
+    const sx_status status = plan_alone(planned, desc, out, error);
+    sx_weights_destroy(&planned->weights);
+    planned->gpu = NULL; // not its own
+    sx_engine_destroy(planned);
+    return status;
 }
 
 // ---- Going on loading ----------------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ sx_status sx_plan_weights(sx_engine *engine, sx_error *error);
 // would fit.
 sx_status sx_plan_check_memory(sx_engine *engine, uint64_t budget, sx_error *error);
 
+// The largest context up to the engine's that fits `bytes` with the weights, 0 when not even a small one does; after
+// sx_plan_check_memory.
+uint32_t sx_plan_fitting_context(const sx_engine *engine, uint64_t bytes);
+
 // selftest.c: takes over what an earlier load has found, or has the test run.
 void sx_selftest_begin(sx_engine *engine, const sx_selftest *known);
 // SX_OK with the stage at SX_LOAD_READY when all tests have run, else SX_PENDING.

@@ -281,11 +281,17 @@ static uint32_t fitting_context(const sx_engine *engine, uint64_t bytes)
     return low / 256 * 256;
 }
 
+uint32_t sx_plan_fitting_context(const sx_engine *engine, uint64_t bytes)
+{
+    const sx_engine_info *info = &engine->info;
+    if (info->weight_bytes + info->kv_bytes + info->scratch_bytes <= bytes) return engine->context;
+    return bytes > info->weight_bytes ? fitting_context(engine, bytes - info->weight_bytes) : 0;
+}
+
 static sx_status refuse_memory(const sx_engine *engine, uint64_t budget, sx_error *error)
 {
     const sx_engine_info *info = &engine->info;
-    const uint64_t left = budget > info->weight_bytes ? budget - info->weight_bytes : 0;
-    const uint32_t context = fitting_context(engine, left);
+    const uint32_t context = sx_plan_fitting_context(engine, budget);
     char remedy[160];
     if (context)
         snprintf(remedy, sizeof remedy, "a context of %u tokens fits%s", context,

@@ -76,6 +76,18 @@ void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)
     snprintf(info->device, sizeof info->device, "device %d", engine->number);
 }
 
+sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc, sx_memory_estimate *out,
+                             sx_error *error)
+{
+    assert_non_null(engine);
+    if (desc->draft_path || strcmp(desc->target_path, "/m/broken.gguf") == 0) {
+        *error = (sx_error){.status = SX_ERROR_FORMAT, .message = "broken"};
+        return SX_ERROR_FORMAT;
+    }
+    *out = (sx_memory_estimate){.weight_bytes = 5, .context = desc->context};
+    return SX_OK;
+}
+
 sx_status sx_session_create(sx_engine *engine, const sx_session_desc *desc, sx_session **out, sx_error *error)
 {
     (void)desc, (void)error;
@@ -320,13 +332,48 @@ static void settings_reach_the_engine(void **unused)
     tear_down(&f);
 }
 
+static void until_estimated(fixture *f)
+{
+    while (!f->link.estimated) {
+        assert_int_equal(SDL_SemWaitTimeout(f->woken, 20000), 0);
+        link_update(&f->link, &f->state, 1);
+    }
+}
+
+static void memory_is_estimated(void **unused)
+{
+    (void)unused;
+    fixture f;
+    set_up(&f);
+    assert_false(link_can_estimate(&f.link)); // on no device
+    link_open(&f.link, "", NULL, &usual);
+    until_idle(&f);
+    assert_true(link_can_estimate(&f.link));
+    link_estimate(&f.link, "/m/good.gguf", &(chat_model_settings){.context = 77});
+    assert_false(link_can_estimate(&f.link)); // one at a time
+    until_estimated(&f);
+    assert_string_equal(f.link.estimating, "/m/good.gguf");
+    assert_int_equal(f.link.estimate.weight_bytes, 5);
+    assert_int_equal(f.link.estimate.context, 77);
+    link_estimated(&f.link);
+    link_estimate(&f.link, "/m/broken.gguf", &usual);
+    until_estimated(&f);
+    assert_int_equal(f.link.estimate.weight_bytes, 0);
+    link_estimated(&f.link);
+    link_estimate(&f.link, "/m/good.gguf", &usual);
+    link_open(&f.link, "", NULL, &usual); // on another device, perhaps: asked again
+    until_idle(&f);
+    assert_false(f.link.estimated);
+    assert_true(link_can_estimate(&f.link));
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replies_are_steered),
-        cmocka_unit_test(lost_devices_are_survived),
-        cmocka_unit_test(models_that_are_gone_are_told),
-        cmocka_unit_test(settings_reach_the_engine),
+        cmocka_unit_test(replies_are_steered),           cmocka_unit_test(lost_devices_are_survived),
+        cmocka_unit_test(models_that_are_gone_are_told), cmocka_unit_test(settings_reach_the_engine),
+        cmocka_unit_test(memory_is_estimated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "export.h"
 #include "import.h"
 #include "input.h"
+#include "models.h"
 #include "state.h"
 
 #include <stdio.h>
@@ -254,6 +255,33 @@ static void models_are_set(void **unused)
     assert_int_equal(same.kv_type, SX_KV_F16);
 }
 
+static void memory_is_told(void **unused)
+{
+    (void)unused;
+    char text[64];
+    sx_memory_estimate memory = {.context = 8192, .fitting_context = 40960};
+    models_fit_text(&memory, text, sizeof text);
+    assert_string_equal(text, "");
+    memory.weight_bytes = 4200000000;
+    models_fit_text(&memory, text, sizeof text);
+    assert_string_equal(text, "needs 4.2 GB with 8192 tokens");
+    memory.budget = 1;
+    models_fit_text(&memory, text, sizeof text);
+    assert_string_equal(text, "fits, up to 40960 tokens");
+    memory.fitting_context = 2048;
+    models_fit_text(&memory, text, sizeof text);
+    assert_string_equal(text, "fits with 2048 tokens only");
+    memory.fitting_context = 0;
+    models_fit_text(&memory, text, sizeof text);
+    assert_string_equal(text, "too large for this GPU");
+    model_file files[] = {{.path = (char *)"/a"}, {.path = (char *)"/b"}};
+    model_list list = {.files = files, .count = 2};
+    models_take(&list, "/b", &memory);
+    models_take(&list, "/c", &memory);
+    assert_false(files[0].estimated);
+    assert_true(files[1].estimated && files[1].memory.budget == 1);
+}
+
 static void questions_wait_their_turn(void **unused)
 {
     (void)unused;
@@ -392,6 +420,7 @@ int main(void)
         cmocka_unit_test(slider_moves_all_thresholds),
         cmocka_unit_test(steering_belongs_to_the_conversation),
         cmocka_unit_test(models_are_set),
+        cmocka_unit_test(memory_is_told),
         cmocka_unit_test(questions_wait_their_turn),
         cmocka_unit_test(editor_undoes_and_recalls),
         cmocka_unit_test(export_escapes),

@@ -240,12 +240,42 @@ static void test_q8(void **state)
     sx_engine_destroy(other);
 }
 
+// The estimate from the headers is what a load takes; what fits is found around it.
+static void test_estimate(void **state)
+{
+    (void)state;
+    sx_engine_info info;
+    sx_memory_estimate estimate, half, less;
+    sx_engine_get_info(engine, &info);
+    assert_int_equal(sx_engine_estimate(engine, &(sx_engine_desc){0}, &estimate, NULL), SX_OK);
+    assert_int_equal(estimate.weight_bytes, info.weight_bytes);
+    assert_int_equal(estimate.session_bytes, info.kv_bytes + info.scratch_bytes);
+    assert_int_equal(estimate.context, info.context);
+    assert_true(estimate.fitting_context >= info.context);
+    const sx_engine_desc narrow = {.kv_type = SX_KV_Q8_0}, plain = {.no_draft = true, .context = 256};
+    assert_int_equal(sx_engine_estimate(engine, &narrow, &half, NULL), SX_OK);
+    assert_true(half.session_bytes < estimate.session_bytes);
+    assert_int_equal(sx_engine_estimate(engine, &plain, &less, NULL), SX_OK);
+    assert_true(less.weight_bytes < estimate.weight_bytes && less.session_bytes < estimate.session_bytes);
+    assert_int_equal(less.context, 256);
+    const uint64_t whole = info.weight_bytes + info.kv_bytes + info.scratch_bytes;
+    assert_int_equal(sx_plan_fitting_context(engine, whole), info.context);
+    const uint32_t fitting = sx_plan_fitting_context(engine, whole - 1);
+    assert_true(fitting > 0 && fitting < info.context);
+    assert_int_equal(sx_plan_fitting_context(engine, info.weight_bytes), 0);
+    sx_error error;
+    assert_int_not_equal(sx_engine_estimate(engine, &(sx_engine_desc){.target_path = "/none.gguf"}, &less, &error),
+                         SX_OK);
+    assert_non_null(strstr(error.message, "/none.gguf"));
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shifted), cmocka_unit_test(test_last_turn_stays), cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_memory),  cmocka_unit_test(test_too_large),       cmocka_unit_test(test_q8),
+        cmocka_unit_test(test_estimate), cmocka_unit_test(test_shifted), cmocka_unit_test(test_last_turn_stays),
+        cmocka_unit_test(test_chunks),   cmocka_unit_test(test_memory),  cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_q8),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);
