@@ -76,7 +76,7 @@ sx_status sx_trace_reader_next(sx_trace_reader *reader, sx_trace_record *out, sx
     if (status == SX_PENDING) reader->torn = reader->offset < source->size;
     if (status != SX_OK) return status;
     const uint64_t at = reader->offset + SX_TRACE_RECORD_HEADER;
-    const uint8_t *body;
+    const uint8_t *body = NULL;
     status = sx_source_read(source, at - sizeof hash, &hash, sizeof hash, error);
     if (status == SX_OK) status = take_body(reader, at, size, &body, error);
     if (status != SX_OK) return status;
