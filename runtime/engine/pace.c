@@ -97,5 +97,4 @@ void sx_pace_take(sx_pace *pace, uint32_t index, uint32_t tokens, double seconds
     sx_pace_record *record = &pace->record[index];
     record->seconds = keep * record->seconds + seconds;
     record->tokens = keep * record->tokens + tokens;
-    record->cycles = keep * record->cycles + 1;
 }

@@ -14,7 +14,7 @@
 enum { SX_PACE_SHAPES = 8 };
 
 typedef struct sx_pace_record {
-    double seconds, tokens, cycles; // faded sums
+    double seconds, tokens; // faded sums
 } sx_pace_record;
 
 typedef struct sx_pace {
