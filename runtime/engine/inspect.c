@@ -39,20 +39,19 @@ static sx_status take_tokens(sx_session *session, const uint32_t *tokens, uint32
     return SX_OK;
 }
 
-// Runs the tape over all tokens, 32 at a time, and reads `width` floats a row from `buffer`.
-static sx_status run_rows(sx_session *session, sx_tape_kind kind, uint32_t count, sx_gpu_buffer *buffer, uint32_t width,
-                          float *out, sx_error *error)
+sx_status sx_session_run_rows(sx_session *session, sx_tape_kind kind, uint32_t first, uint32_t count,
+                              sx_gpu_buffer *buffer, uint32_t width, float *out, sx_error *error)
 {
     sx_status status = SX_OK;
-    for (uint32_t first = 0; first < count && status == SX_OK; first += SX_MAX_ROWS) {
-        const uint32_t rows = count - first < SX_MAX_ROWS ? count - first : SX_MAX_ROWS;
+    for (uint32_t done = 0; done < count && status == SX_OK; done += SX_MAX_ROWS) {
+        const uint32_t at = first + done, rows = count - done < SX_MAX_ROWS ? count - done : SX_MAX_ROWS;
         const sx_tape_key key = {.kind = kind,
-                                 .splits = sx_tape_splits(first + rows, session->buffers.slots),
+                                 .splits = sx_tape_splits(at + rows, session->buffers.slots),
                                  .rows = kind == SX_TAPE_LOGITS ? sx_fixed_rows(rows) : SX_MAX_ROWS};
-        status = sx_session_write_rows(session, first, rows, error);
+        status = sx_session_write_rows(session, at, rows, error);
         if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
         if (status == SX_OK)
-            status = sx_gpu_read(session->engine->gpu, buffer, 0, out + (size_t)first * width,
+            status = sx_gpu_read(session->engine->gpu, buffer, 0, out + (size_t)done * width,
                                  (uint64_t)rows * width * sizeof(float), error);
     }
     return status;
@@ -67,7 +66,7 @@ sx_status sx_session_logits(sx_session *session, const uint32_t *tokens, uint32_
     const uint32_t vocabulary = session->engine->hparams.vocabulary;
     float *out = malloc((size_t)count * vocabulary * sizeof *out);
     if (!out) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the logits of %u tokens", count);
-    status = run_rows(session, SX_TAPE_LOGITS, count, session->buffers.logits, vocabulary, out, error);
+    status = sx_session_run_rows(session, SX_TAPE_LOGITS, 0, count, session->buffers.logits, vocabulary, out, error);
     if (status != SX_OK) {
         free(out);
         return status;
@@ -82,7 +81,8 @@ static sx_status inspect_signals(sx_session *session, uint32_t count, sx_signals
     if (!session->engine->signal_mask) return SX_OK;
     float *rows = malloc((size_t)count * 4 * sizeof *rows);
     if (!rows) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the signals of %u tokens", count);
-    const sx_status status = run_rows(session, SX_TAPE_SIGNALS, count, session->buffers.signals, 4, rows, error);
+    const sx_status status =
+        sx_session_run_rows(session, SX_TAPE_SIGNALS, 0, count, session->buffers.signals, 4, rows, error);
     for (uint32_t i = 0; i < count && status == SX_OK; i++)
         signals[i] = (sx_signals){rows[4 * i], rows[4 * i + 1], rows[4 * i + 2]};
     free(rows);

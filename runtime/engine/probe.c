@@ -54,7 +54,7 @@ static void to_halves(const float *values, size_t count, uint16_t *out)
 sx_status sx_session_states(sx_session *session, uint32_t first, uint32_t count, uint16_t *states, sx_error *error)
 {
     const sx_engine *engine = session->engine;
-    const size_t width = (size_t)engine->aux.count * engine->hparams.hidden;
+    const uint32_t width = engine->aux.count * engine->hparams.hidden;
     sx_status status = check_idle(session, error);
     if (status != SX_OK) return status;
     if (!width)
@@ -64,18 +64,13 @@ sx_status sx_session_states(sx_session *session, uint32_t first, uint32_t count,
         return sx_fail(error, SX_ERROR_ARGUMENT,
                        "states: positions %u to %llu asked for, the session has read %u of %u", first,
                        (unsigned long long)first + count, session->length, session->token_count);
-    float *rows = malloc(SX_MAX_ROWS * width * sizeof *rows);
+    float *rows = malloc((size_t)SX_MAX_ROWS * width * sizeof *rows);
     if (!rows) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for hidden states");
-    for (uint32_t done = 0; done < count && status == SX_OK;) {
-        const uint32_t at = first + done, left = count - done, some = left < SX_MAX_ROWS ? left : SX_MAX_ROWS;
-        const sx_tape_key key = {
-            .kind = SX_TAPE_SIGNALS, .splits = sx_tape_splits(at + some, session->buffers.slots), .rows = SX_MAX_ROWS};
-        status = sx_session_write_rows(session, at, some, error);
-        if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
-        if (status == SX_OK)
-            status = sx_gpu_read(engine->gpu, session->buffers.aux.out, 0, rows, some * width * sizeof *rows, error);
-        if (status == SX_OK) to_halves(rows, some * width, states + done * width);
-        done += some;
+    for (uint32_t done = 0; done < count && status == SX_OK; done += SX_MAX_ROWS) {
+        const uint32_t some = count - done < SX_MAX_ROWS ? count - done : SX_MAX_ROWS;
+        status = sx_session_run_rows(session, SX_TAPE_SIGNALS, first + done, some, session->buffers.aux.out, width,
+                                     rows, error);
+        if (status == SX_OK) to_halves(rows, (size_t)some * width, states + (size_t)done * width);
     }
     free(rows);
     return status;

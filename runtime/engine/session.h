@@ -96,6 +96,9 @@ sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const s
                             sx_error *error);
 // Submits a tape and waits for it (inspect.c). No cycle may be in flight.
 sx_status sx_session_run_tape(sx_session *session, const sx_tape_key *key, sx_error *error);
+// Runs the tape over tokens [first, first + count), 32 at a time, and reads `width` floats a row from `buffer`.
+sx_status sx_session_run_rows(sx_session *session, sx_tape_kind kind, uint32_t first, uint32_t count,
+                              sx_gpu_buffer *buffer, uint32_t width, float *out, sx_error *error);
 // The phase after the snapshot is known: reads positions [first, end) again and then starts from session->start.
 void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end);
 // The first position to read again where `length` positions stay and the token behind them may be another one: the
