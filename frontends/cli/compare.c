@@ -56,14 +56,6 @@ static void write_record(comparison *run, uint32_t mode, uint32_t problem, bool 
 
 // ---- Showing --------------------------------------------------------------------------------------------------------
 
-static void print(comparison *run, cli_text *text)
-{
-    cli_status_clear(&run->trial.context->terminal);
-    cli_terminal_write(&run->trial.context->terminal, cli_text_string(text), text->length, CLI_PLAIN);
-    cli_terminal_flush(&run->trial.context->terminal);
-    cli_text_free(text);
-}
-
 static void add_answer(const comparison *run, cli_text *out, const char *mode, const cli_reply *reply,
                        const cli_problem *problem)
 {
@@ -98,27 +90,20 @@ static void show_problem(comparison *run, uint32_t index)
         cli_signal_lines(&out, natural, left ? early->stats.thinking_tokens : 0, left ? early->exit_sentence : "",
                          width > 70 ? 70 : width);
     cli_text_add(&out, "\n");
-    print(run, &out);
+    cli_terminal_print(&run->trial.context->terminal, &out);
 }
 
 static void show_scores(comparison *run)
 {
+    const cli_trial *trial = &run->trial;
     const char *names[CLI_MAXIMUM_MODES];
-    uint32_t baseline = 0;
-    cli_text out = {0};
-    for (uint32_t i = 0; i < run->trial.mode_count; i++) {
-        names[i] = run->trial.modes[i].name;
-        if (strcmp(names[i], "speculative") == 0) baseline = i;
-    }
-    if (run->trial.context->options.json) {
-        for (uint32_t i = 0; i < run->trial.mode_count; i++)
-            cli_score_json(&out, names[i], &run->scores[i], &run->trial.info);
-    } else {
-        cli_text_printf(&out, "%u problem%s · %s · %s\n\n", run->scores[0].problems,
-                        run->scores[0].problems == 1 ? "" : "s", run->trial.info.model_name, run->trial.info.device);
-        cli_score_table(&out, names, run->scores, run->trial.mode_count, baseline, false);
-    }
-    print(run, &out);
+    char heading[32];
+    for (uint32_t i = 0; i < trial->mode_count; i++)
+        names[i] = trial->modes[i].name;
+    const uint32_t problems = run->scores[0].problems;
+    snprintf(heading, sizeof heading, "%u problem%s", problems, problems == 1 ? "" : "s");
+    const cli_score_list list = {names, run->scores, trial->mode_count, trial->info.model_name, trial->info.device};
+    cli_scores_print(&trial->context->terminal, &list, heading, false, trial->context->options.json);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

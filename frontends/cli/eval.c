@@ -39,27 +39,14 @@ static int save(cli_context *context, const cli_evaluation *evaluation)
 static void show(cli_context *context, const cli_evaluation *evaluation)
 {
     const char *names[CLI_MAXIMUM_MODES];
-    uint32_t baseline = 0;
-    cli_text out = {0};
+    char heading[48];
     cli_score *scores = cli_allocate(CLI_MAXIMUM_MODES, sizeof *scores);
-    sx_engine_info info = {0};
-    snprintf(info.model_name, sizeof info.model_name, "%s", evaluation->model);
-    snprintf(info.device, sizeof info.device, "%.*s", (int)sizeof info.device - 1, evaluation->device);
     cli_evaluation_scores(evaluation, scores);
-    for (uint32_t i = 0; i < evaluation->mode_count; i++) {
+    for (uint32_t i = 0; i < evaluation->mode_count; i++)
         names[i] = evaluation->modes[i];
-        if (strcmp(names[i], "speculative") == 0) baseline = i;
-        if (context->options.json) cli_score_json(&out, names[i], &scores[i], &info);
-    }
-    if (!context->options.json) {
-        cli_text_printf(&out, "%u of %u problems · %s · %s\n\n", scores[0].problems, evaluation->prompts,
-                        evaluation->model, evaluation->device);
-        cli_score_table(&out, names, scores, evaluation->mode_count, baseline, true);
-    }
-    cli_status_clear(&context->terminal);
-    cli_terminal_write(&context->terminal, cli_text_string(&out), out.length, CLI_PLAIN);
-    cli_terminal_flush(&context->terminal);
-    cli_text_free(&out);
+    snprintf(heading, sizeof heading, "%u of %u problems", scores[0].problems, evaluation->prompts);
+    const cli_score_list list = {names, scores, evaluation->mode_count, evaluation->model, evaluation->device};
+    cli_scores_print(&context->terminal, &list, heading, true, context->options.json);
     free(scores);
 }
 

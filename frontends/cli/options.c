@@ -303,6 +303,18 @@ sx_generate_desc cli_options_describe(const cli_options *options)
     return desc;
 }
 
+void cli_options_prompt(const cli_options *options, const char *prompt, sx_message messages[2], sx_generate_desc *desc)
+{
+    messages[0] = (sx_message){.role = SX_ROLE_SYSTEM, .content = options->system};
+    messages[1] = (sx_message){.role = SX_ROLE_USER, .content = prompt};
+    if (options->raw) {
+        desc->prompt = prompt;
+    } else {
+        desc->messages = options->system ? messages : messages + 1;
+        desc->message_count = options->system ? 2 : 1;
+    }
+}
+
 cli_checker cli_options_checker(const cli_options *options)
 {
     return (cli_checker){.kind = (cli_check_kind)options->check, .command = options->check_command};

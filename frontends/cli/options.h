@@ -95,6 +95,8 @@ void cli_options_free(cli_options *options);
 
 // What specexit.h wants to know of the reply. Borrows from `options`; the prompt is not filled in.
 sx_generate_desc cli_options_describe(const cli_options *options);
+// Fills in a prompt as it is (--raw), or as the user's turn behind --system. `messages` and `prompt` are borrowed.
+void cli_options_prompt(const cli_options *options, const char *prompt, sx_message messages[2], sx_generate_desc *desc);
 // Puts the rule of --profile into the policy (calibrate.c). On failure a sentence.
 bool cli_profile_apply(cli_options *options, cli_text *message);
 // How replies are made and checked, in one line: files made in different ways are not mixed. Texts as their hash.

@@ -88,13 +88,13 @@ void cli_score_members(cli_json *json, const char *mode, const cli_score *score)
     cli_json_close(json, '}');
 }
 
-void cli_score_json(cli_text *out, const char *mode, const cli_score *score, const sx_engine_info *info)
+static void add_json(cli_text *out, const cli_score_list *list, uint32_t mode)
 {
     cli_json json = {.out = out};
     cli_json_open(&json, '{');
-    cli_score_members(&json, mode, score);
-    cli_json_put_string(&json, "model", info->model_name);
-    cli_json_put_string(&json, "device", info->device);
+    cli_score_members(&json, list->modes[mode], &list->scores[mode]);
+    cli_json_put_string(&json, "model", list->model);
+    cli_json_put_string(&json, "device", list->device);
     cli_json_close(&json, '}');
     cli_text_add(out, "\n");
 }
@@ -136,18 +136,33 @@ static void add_saving(cli_text *out, const char *mode, const cli_score *score, 
     cli_text_add(out, "\n");
 }
 
-void cli_score_table(cli_text *out, const char *const *modes, const cli_score *scores, uint32_t count,
-                     uint32_t baseline, bool full)
+static void add_table(cli_text *out, const cli_score_list *list, bool full)
 {
+    const char *const *modes = list->modes;
     int width = (int)strlen("mode");
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t baseline = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
         width = (int)strlen(modes[i]) > width ? (int)strlen(modes[i]) : width;
+        if (strcmp(modes[i], "speculative") == 0) baseline = i;
+    }
     cli_text_printf(out, full ? "%-*s %10s %15s" : "%-*s %10s", width, "mode", "accuracy", "95 % interval");
     cli_text_printf(out, " %10s %9s %8s %10s %9s", "thinking", "tokens", "cycles", "per cycle", "seconds");
     cli_text_add(out, full ? "  tokens/s\n" : "\n");
-    for (uint32_t i = 0; i < count; i++)
-        add_row(out, modes[i], width, &scores[i], full);
+    for (uint32_t i = 0; i < list->count; i++)
+        add_row(out, modes[i], width, &list->scores[i], full);
     cli_text_add(out, "\n");
-    for (uint32_t i = 0; i < count; i++)
-        if (i != baseline) add_saving(out, modes[i], &scores[i], modes[baseline], &scores[baseline]);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (i != baseline) add_saving(out, modes[i], &list->scores[i], modes[baseline], &list->scores[baseline]);
+}
+
+void cli_scores_print(cli_terminal *terminal, const cli_score_list *list, const char *heading, bool full, bool as_json)
+{
+    cli_text out = {0};
+    for (uint32_t i = 0; as_json && i < list->count; i++)
+        add_json(&out, list, i);
+    if (!as_json) {
+        cli_text_printf(&out, "%s · %s · %s\n\n", heading, list->model, list->device);
+        add_table(&out, list, full);
+    }
+    cli_terminal_print(terminal, &out);
 }

@@ -3,6 +3,7 @@
 #define CLI_SCORE_H
 
 #include "reply.h"
+#include "terminal.h"
 
 typedef struct cli_score {
     uint32_t problems, known, right; // known: those whose answer is known
@@ -23,10 +24,15 @@ void cli_wilson(uint32_t right, uint32_t known, double *low, double *high);
 
 // Members of an open object: "mode", "problems", "accuracy", ...
 void cli_score_members(cli_json *json, const char *mode, const cli_score *score);
-// One line of JSON: {"mode": ..., "problems": ..., ...}.
-void cli_score_json(cli_text *out, const char *mode, const cli_score *score, const sx_engine_info *info);
-// The table of all modes, then what each saves against `baseline` (an index). `full`: with intervals and rates.
-void cli_score_table(cli_text *out, const char *const *modes, const cli_score *scores, uint32_t count,
-                     uint32_t baseline, bool full);
+// The scores of all modes, and what made them.
+typedef struct cli_score_list {
+    const char *const *modes; // [count]
+    const cli_score *scores;  // [count]
+    uint32_t count;
+    const char *model, *device;
+} cli_score_list;
+// Prints a line of JSON a mode ({"mode": ..., "problems": ..., ...}), or `heading` with model and device, the table,
+// and what each mode saves against speculative decoding, where that is among them. `full`: with intervals and rates.
+void cli_scores_print(cli_terminal *terminal, const cli_score_list *list, const char *heading, bool full, bool as_json);
 
 #endif

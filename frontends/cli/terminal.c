@@ -170,6 +170,14 @@ void cli_status_clear(cli_terminal *terminal)
     terminal->status_shown = false;
 }
 
+void cli_terminal_print(cli_terminal *terminal, cli_text *text)
+{
+    cli_status_clear(terminal);
+    cli_terminal_write(terminal, cli_text_string(text), text->length, CLI_PLAIN);
+    cli_terminal_flush(terminal);
+    cli_text_free(text);
+}
+
 void cli_terminal_close(cli_terminal *terminal)
 {
     switch_style(terminal, CLI_PLAIN);

@@ -40,6 +40,8 @@ void cli_terminal_write(cli_terminal *terminal, const char *text, size_t length,
 // Ends the current line, and leaves `blank` empty lines after it; nothing at the very start.
 void cli_terminal_end_line(cli_terminal *terminal, unsigned blank);
 void cli_terminal_flush(cli_terminal *terminal);
+// Writes a finished piece of output where the status line stood, and frees it.
+void cli_terminal_print(cli_terminal *terminal, cli_text *text);
 
 // Shows the status line, cut to the width; drawn at most 15 times a second unless `now`.
 void cli_status(cli_terminal *terminal, const char *text, bool now);

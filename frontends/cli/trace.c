@@ -119,16 +119,10 @@ static void tell_size(tracer *run)
 static sx_status think(tracer *run, const cli_problem *problem, sx_error *error)
 {
     const cli_options *options = &run->context->options;
-    sx_message messages[2] = {{.role = SX_ROLE_SYSTEM, .content = options->system},
-                              {.role = SX_ROLE_USER, .content = problem->prompt}};
+    sx_message messages[2];
     sx_generate_desc desc = cli_options_describe(options);
     desc.policy.kind = SX_POLICY_NONE;
-    if (options->raw) {
-        desc.prompt = problem->prompt;
-    } else {
-        desc.messages = options->system ? messages : messages + 1;
-        desc.message_count = options->system ? 2 : 1;
-    }
+    cli_options_prompt(options, problem->prompt, messages, &desc);
     const cli_view view = {.event = on_event, .idle = on_idle, .stop_only = true, .user = run};
     return cli_reply_generate(run->session, &desc, &view, &run->reply, error);
 }

@@ -96,16 +96,9 @@ static void on_event(void *user, const sx_event *event, const cli_reply *reply)
 static sx_status ask(cli_trial *run, uint32_t mode, const char *prompt, uint32_t maximum, cli_reply *reply,
                      sx_error *error)
 {
-    const cli_options *options = &run->context->options;
-    sx_message messages[2] = {{.role = SX_ROLE_SYSTEM, .content = options->system},
-                              {.role = SX_ROLE_USER, .content = prompt}};
+    sx_message messages[2];
     sx_generate_desc desc = describe(run, mode);
-    if (options->raw) {
-        desc.prompt = prompt;
-    } else {
-        desc.messages = options->system ? messages : messages + 1;
-        desc.message_count = options->system ? 2 : 1;
-    }
+    cli_options_prompt(&run->context->options, prompt, messages, &desc);
     if (maximum) desc.maximum_tokens = maximum;
     progress at = {.run = run, .mode = mode};
     cli_view view = {.event = on_event, .idle = show_progress, .stop_only = true, .user = &at};
