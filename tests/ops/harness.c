@@ -40,6 +40,30 @@ void harness_close(harness *h)
     sx_gpu_close(h->gpu);
 }
 
+harness H;
+
+int harness_set_up(void **state)
+{
+    (void)state;
+    harness_open(&H);
+    return 0;
+}
+
+int harness_set_up_plain(void **state)
+{
+    (void)state;
+    harness_open(&H);
+    H.ops.shuffle_linear = false;
+    return 0;
+}
+
+int harness_tear_down(void **state)
+{
+    (void)state;
+    harness_close(&H);
+    return 0;
+}
+
 void harness_seed(harness *h, uint64_t seed)
 {
     print_message("seed %llu\n", (unsigned long long)seed);

@@ -18,6 +18,12 @@ typedef struct harness {
 void harness_open(harness *h);
 void harness_close(harness *h);
 
+// The device of a test program, and the fixtures of its groups that open and close it.
+extern harness H;
+int harness_set_up(void **state);
+int harness_set_up_plain(void **state); // with the kernels every device can run, not those for CPU drivers
+int harness_tear_down(void **state);
+
 // Uniform bits and numbers from a fixed seed, set anew by harness_seed (which prints it when a test fails).
 void harness_seed(harness *h, uint64_t seed);
 uint32_t harness_random(harness *h);

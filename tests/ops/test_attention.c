@@ -11,8 +11,6 @@
 
 #include <cmocka.h>
 
-static harness H;
-
 static sx_attention_shape make_shape(uint32_t heads, uint32_t kv_heads, uint32_t head_dim, uint32_t slots)
 {
     return (sx_attention_shape){.heads = heads,
@@ -481,28 +479,6 @@ static void test_tree_rows_equal_rows_alone(void **state)
     }
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    return 0;
-}
-
-static int open_device_plain(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    H.ops.shuffle_linear = false;
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    harness_close(&H);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -514,6 +490,6 @@ int main(void)
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_tree_rows_equal_rows_alone),
     };
-    return cmocka_run_group_tests_name("attention", tests, open_device, close_device) +
-           cmocka_run_group_tests_name("attention, plain kernels", tests, open_device_plain, close_device);
+    return cmocka_run_group_tests_name("attention", tests, harness_set_up, harness_tear_down) +
+           cmocka_run_group_tests_name("attention, plain kernels", tests, harness_set_up_plain, harness_tear_down);
 }

@@ -12,8 +12,6 @@
 
 #include <cmocka.h>
 
-static harness H;
-
 // ---- route ----------------------------------------------------------------------------------------------------------
 
 // Whether expert a comes before expert b: larger logits first, NaN last, then lower numbers.
@@ -278,29 +276,6 @@ static void test_sum(void **state)
         check_sum(sizes[i][0], sizes[i][1], sizes[i][2]);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    return 0;
-}
-
-// The kernels every device can run, where CPU drivers would get those with shuffles.
-static int open_device_plain(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    H.ops.shuffle_linear = false;
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    harness_close(&H);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +284,6 @@ int main(void)
         cmocka_unit_test(test_awkward_sizes),
         cmocka_unit_test(test_sum),
     };
-    return cmocka_run_group_tests_name("experts", tests, open_device, close_device) +
-           cmocka_run_group_tests_name("experts, plain kernels", tests, open_device_plain, close_device);
+    return cmocka_run_group_tests_name("experts", tests, harness_set_up, harness_tear_down) +
+           cmocka_run_group_tests_name("experts, plain kernels", tests, harness_set_up_plain, harness_tear_down);
 }

@@ -11,8 +11,6 @@
 
 #include <cmocka.h>
 
-static harness H;
-
 typedef struct linear_case {
     uint32_t matrix_rows, columns, rows;
     uint32_t x_stride, out_stride, out_offset, piece_rows;
@@ -303,29 +301,6 @@ static void test_embed(void **state)
     check_embed(SX_FORMAT_Q6_K, 1, 256, 0, 1);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    return 0;
-}
-
-// The kernels every device can run, where CPU drivers would get those with shuffles.
-static int open_device_plain(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    H.ops.shuffle_linear = false;
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    harness_close(&H);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +312,6 @@ int main(void)
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_embed),
     };
-    return cmocka_run_group_tests_name("linear", tests, open_device, close_device) +
-           cmocka_run_group_tests_name("linear, plain kernels", tests, open_device_plain, close_device);
+    return cmocka_run_group_tests_name("linear", tests, harness_set_up, harness_tear_down) +
+           cmocka_run_group_tests_name("linear, plain kernels", tests, harness_set_up_plain, harness_tear_down);
 }

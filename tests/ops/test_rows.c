@@ -11,8 +11,6 @@
 
 #include <cmocka.h>
 
-static harness H;
-
 static const uint32_t sizes[] = {1, 23, 31, 33, 192, 257, 1024, 1030, 2560};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 static const uint32_t row_counts[] = {1, 2, 4, 8, 16, 32, 3, 1, 5};
@@ -220,23 +218,9 @@ static void test_signals(void **state)
     check_signals(192, 4, 7, 1000); // exp would overflow
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    harness_close(&H);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_gated_unit),
                                        cmocka_unit_test(test_gather_rows), cmocka_unit_test(test_signals)};
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, harness_set_up, harness_tear_down);
 }

@@ -9,8 +9,6 @@
 
 #include <cmocka.h>
 
-static harness H;
-
 enum { MAX_TENSORS = 3, COLUMNS = 96 };
 
 typedef struct file {
@@ -251,25 +249,11 @@ static void test_failures(void **state)
     free(f.bytes);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    harness_open(&H);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    harness_close(&H);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fused_matrices),   cmocka_unit_test(test_pieces),   cmocka_unit_test(test_requantising),
         cmocka_unit_test(test_vectors_and_data), cmocka_unit_test(test_failures),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, harness_set_up, harness_tear_down);
 }
