@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "engine/session_file.h"
+#include "../fuzz/session_seed.h"
 #include "harness.h"
 
 #include <stdio.h>
@@ -84,15 +84,21 @@ static void save_once(sx_session *session, const sx_event *event, void *user)
     save(session);
 }
 
+// Writes the reply in a session of its own, which is saved at `at` and goes on.
+static void save_while_writing(const sx_generate_desc *desc, save_at at, test_reply *saved)
+{
+    sx_session *fresh = test_open_session(engine);
+    test_run(fresh, desc, saved, save_once, &at);
+    sx_session_destroy(fresh);
+    assert_true(at.done);
+}
+
 // The reply whole; with a save in its middle; from the file on.
 static void check_middle(sx_session *session, const sx_generate_desc *desc, save_at at)
 {
     static test_reply whole, saved, loaded;
     test_run(session, desc, &whole, NULL, NULL);
-    sx_session *fresh = test_open_session(engine);
-    test_run(fresh, desc, &saved, save_once, &at);
-    sx_session_destroy(fresh);
-    assert_true(at.done);
+    save_while_writing(desc, at, &saved);
     assert_same(&whole, &saved);
     sx_session *other = load_into_new();
     assert_true(sx_session_running(other));
@@ -242,10 +248,7 @@ static void test_refusals(void **state)
     static test_reply reply, again;
     sx_generate_desc desc = ask(40);
     test_run(*state, &desc, &reply, NULL, NULL);
-    save_at at = {.kind = SX_EVENT_TEXT, .token = 10};
-    sx_session *writing = test_open_session(engine);
-    test_run(writing, &desc, &again, save_once, &at);
-    sx_session_destroy(writing);
+    save_while_writing(&desc, (save_at){.kind = SX_EVENT_TEXT, .token = 10}, &again);
     read_bytes();
     for (size_t length = 0; length < size; length += length < 4000 ? 61 : size / 37) {
         write_bytes(length);
@@ -290,20 +293,11 @@ static void test_refusals(void **state)
 static void test_described_format(void **state)
 {
     (void)state;
-    const sx_session_wanted wanted = {.model = 1,
-                                      .draft = 2,
-                                      .layers = 2,
-                                      .row_bytes = 8,
-                                      .draft_layers = 1,
-                                      .draft_row_bytes = 8,
-                                      .vocabulary = 100,
-                                      .context = 64,
-                                      .signal_mask = 7};
     sx_error error = {0};
     sx_file *opened;
     must(sx_file_open(SX_SESSION_SEED, &opened, &error), &error);
     sx_session_file file;
-    must(sx_session_file_read(sx_file_source(opened), &wanted, &file, &error), &error);
+    must(sx_session_file_read(sx_file_source(opened), &session_seed_wanted, &file, &error), &error);
     must(sx_session_file_check(&file, &error), &error);
     assert_true(file.draft_fits);
     assert_int_equal(file.head.token_count, 11);
@@ -336,10 +330,7 @@ static void test_without_the_draft(void **state)
     static test_reply whole, saved, loaded;
     sx_generate_desc desc = ask(30);
     test_run(*state, &desc, &whole, NULL, NULL);
-    save_at at = {.kind = SX_EVENT_TEXT, .token = 10};
-    sx_session *writing = test_open_session(engine);
-    test_run(writing, &desc, &saved, save_once, &at);
-    sx_session_destroy(writing);
+    save_while_writing(&desc, (save_at){.kind = SX_EVENT_TEXT, .token = 10}, &saved);
     sx_engine *plain = test_open_bundled(&(sx_engine_desc){.no_draft = true});
     sx_session *session = test_open_session(plain);
     sx_error error = {0};
