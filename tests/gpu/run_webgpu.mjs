@@ -1,32 +1,13 @@
 // Runs the conformance suite, compiled by emcc, on Dawn for Node:
 //   node run_webgpu.mjs <gpu_conformance.mjs> <kernels.gen.mjs> <node_modules>
 // Steps are driven by the backend's progress callback, as in a worker; there is no timer.
-import { createRequire } from "node:module";
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { openDawn } from "./web/dawn.mjs";
 
-const [program, kernelsPath, modules] = process.argv.slice(2).map((path) => resolve(path));
-const require = createRequire(resolve(modules, "package.json"));
-const { create } = await import(pathToFileURL(require.resolve("webgpu")).href);
-const { default: createModule } = await import(pathToFileURL(program).href);
-const { kernels } = await import(pathToFileURL(kernelsPath).href);
-
-globalThis.keptGpu = create([]); // collected, it takes the process with it
-const adapter = await globalThis.keptGpu.requestAdapter();
-const requiredFeatures = ["subgroups", "shader-f16", "timestamp-query"].filter((name) => adapter.features.has(name));
-const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-const newDevice = async () => (await globalThis.keptGpu.requestAdapter()).requestDevice({
-    requiredFeatures, requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+const { kernels, newDevice: newDeviceWith, start } = await openDawn(...process.argv.slice(2));
+const newDevice = () => newDeviceWith(["subgroups", "shader-f16", "timestamp-query"]);
 
 let wake = () => {};
-const module = await createModule({
-    wasmBinary: readFileSync(program.replace(/\.mjs$/, ".wasm")),
-    sxGpuDevice: await newDevice(),
-    sxGpuKernels: kernels,
-    sxGpuOnProgress: () => wake(),
-    print: console.log,
-});
+const module = await start(await newDevice(), { sxGpuOnProgress: () => wake() });
 let failures = 0;
 
 function check(holds, what) {
