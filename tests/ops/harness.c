@@ -154,18 +154,24 @@ void harness_begin(harness *h)
     check(sx_gpu_tape_create(h->gpu, "test", &h->tape, &error), &error);
 }
 
-void harness_run(harness *h)
+void harness_submit(harness *h, sx_gpu_tape *tape)
 {
     sx_error error = {0};
     sx_gpu_ticket ticket = 0;
-    check(sx_gpu_tape_finish(h->tape, &error), &error);
-    check(sx_gpu_submit(h->gpu, h->tape, NULL, &ticket, &error), &error);
+    check(sx_gpu_submit(h->gpu, tape, NULL, &ticket, &error), &error);
     sx_status status;
     do {
         sx_gpu_wait(h->gpu, ticket, 1000, NULL);
         status = sx_gpu_poll(h->gpu, ticket, NULL, 0, &error);
     } while (status == SX_PENDING);
     check(status, &error);
+}
+
+void harness_run(harness *h)
+{
+    sx_error error = {0};
+    check(sx_gpu_tape_finish(h->tape, &error), &error);
+    harness_submit(h, h->tape);
     sx_gpu_tape_destroy(h->gpu, h->tape);
     h->tape = NULL;
 }

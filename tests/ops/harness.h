@@ -47,6 +47,8 @@ enum { HARNESS_POISON = 0x7FC0DEAD };
 // Begins a tape for ops to append to, in h->tape, and runs it to its end.
 void harness_begin(harness *h);
 void harness_run(harness *h);
+// Runs a finished tape once, to its end.
+void harness_submit(harness *h, sx_gpu_tape *tape);
 
 // |got - want| <= tolerance for each of `count` values; a NaN on either side needs one on the other. `what` names the
 // case.

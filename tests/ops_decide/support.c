@@ -27,19 +27,6 @@ sx_gpu_tape *support_finish(harness *h)
     return tape;
 }
 
-void support_submit(harness *h, sx_gpu_tape *tape)
-{
-    sx_error error = {0};
-    sx_gpu_ticket ticket = 0;
-    check(sx_gpu_submit(h->gpu, tape, NULL, &ticket, &error), &error);
-    sx_status status;
-    do {
-        sx_gpu_wait(h->gpu, ticket, 1000, NULL);
-        status = sx_gpu_poll(h->gpu, ticket, NULL, 0, &error);
-    } while (status == SX_PENDING);
-    check(status, &error);
-}
-
 void support_read(harness *h, sx_gpu_buffer *buffer, void *out, size_t words)
 {
     uint32_t *read = harness_read(h, buffer, words);

@@ -6,9 +6,8 @@
 
 // Writes `words` words from the beginning of the buffer; the guard words behind its data stay.
 void support_write(harness *h, sx_gpu_buffer *buffer, const void *data, size_t words);
-// Ends the tape h->tape and hands it over, to be submitted as often as wanted with support_submit.
+// Ends the tape h->tape and hands it over, to be submitted as often as wanted with harness_submit.
 sx_gpu_tape *support_finish(harness *h);
-void support_submit(harness *h, sx_gpu_tape *tape);
 // Reads into `out` instead of new memory.
 void support_read(harness *h, sx_gpu_buffer *buffer, void *out, size_t words);
 // Fails, naming `what` and the first different word, unless `words` words are equal.

@@ -211,7 +211,7 @@ static void one_cycle(harness *h, device *d, reply *r, bool with_signals, bool f
     support_write(h, d->batch, &r->batch, BATCH_WORDS);
     support_write(h, d->samples, r->samples, SX_MAX_ROWS * 4);
     support_write(h, d->signals, r->signals, SX_MAX_ROWS * 4);
-    support_submit(h, d->tape[with_signals][few]);
+    harness_submit(h, d->tape[with_signals][few]);
     sx_policy_accept(&r->batch, rows, r->samples, with_signals ? r->signals : NULL, &r->settings, r->flags, &r->state,
                      r->history, r->counts);
     SxState state;

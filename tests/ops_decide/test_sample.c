@@ -88,7 +88,7 @@ static void run(fixture *f)
     support_write(f->h, f->buffers[2], settings, SETTINGS_WORDS + flag_words);
     support_write(f->h, f->buffers[3], f->counts, f->vocabulary);
     harness_poison(f->h, f->buffers[4], 4 * f->rows);
-    support_submit(f->h, f->tape);
+    harness_submit(f->h, f->tape);
     support_read(f->h, f->buffers[4], f->samples, 4 * f->rows);
     free(settings);
 }
