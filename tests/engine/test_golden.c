@@ -11,6 +11,7 @@
 #include "model/model_files.h"
 #include "model/target_weights.h"
 #include "reference.h"
+#include "support.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -204,12 +205,8 @@ static void check_draft(const char *name, const char *suffix)
 static void test_drafts(void **state)
 {
     (void)state;
-    static const char *const files[] = {"gguf", "llamacpp", "llamacpp-old"};
-    static const char *const folders[] = {"eagle", "angelslim", "specexit", "specforge", "speculators", "nvidia"};
-    for (int i = 0; i < 3; i++)
-        check_draft(files[i], ".gguf");
-    for (int i = 0; i < 6; i++)
-        check_draft(folders[i], "");
+    for (const golden_draft *draft = golden_drafts; draft->name; draft++)
+        check_draft(draft->name, draft->suffix);
 }
 
 int main(void)

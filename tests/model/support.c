@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+const golden_draft golden_drafts[] = {
+    {"gguf", ".gguf"}, {"llamacpp", ".gguf"}, {"llamacpp-old", ".gguf"}, {"eagle", ""},  {"angelslim", ""},
+    {"specexit", ""},  {"specforge", ""},     {"speculators", ""},       {"nvidia", ""}, {NULL, NULL},
+};
+
 uint64_t random_bits(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;

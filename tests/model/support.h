@@ -19,6 +19,13 @@ float random_normal(uint64_t *state); // about N(0, 1)
 // The whole file, malloc'ed; fails the test when it cannot be read.
 uint8_t *read_whole_file(const char *path, size_t *size);
 
+// The drafts in tests/golden/drafts, one of every published layout: a file, or a folder (suffix ""). Ends at a NULL
+// name.
+typedef struct golden_draft {
+    const char *name, *suffix;
+} golden_draft;
+extern const golden_draft golden_drafts[];
+
 // A GGUF file under construction: declare keys on `writer`, add tensors, then finish.
 typedef struct test_gguf {
     sx_gguf_writer *writer;

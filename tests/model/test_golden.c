@@ -152,12 +152,8 @@ static void check_draft(const char *layout, const char *suffix)
 static void test_drafts(void **state)
 {
     (void)state;
-    static const char *const files[] = {"gguf", "llamacpp", "llamacpp-old"};
-    static const char *const folders[] = {"eagle", "angelslim", "specexit", "specforge", "speculators", "nvidia"};
-    for (int i = 0; i < 3; i++)
-        check_draft(files[i], ".gguf");
-    for (int i = 0; i < 6; i++)
-        check_draft(folders[i], "");
+    for (const golden_draft *draft = golden_drafts; draft->name; draft++)
+        check_draft(draft->name, draft->suffix);
 }
 
 int main(int argc, char **argv)
