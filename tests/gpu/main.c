@@ -1,8 +1,10 @@
 // Runs the conformance suite on one native backend: conformance vulkan|null [part of a case's name].
-// The validation layers are asked for; any message of theirs is a failure.
+// The validation layers are asked for; any message of theirs is a failure, and so is a device whose name lacks
+// SX_DEVICE_NAME (if that is set): a test of one driver must not pass on another.
 #include "conformance.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,6 +39,12 @@ int main(int argument_count, char **arguments)
     const sx_gpu_info *info = sx_gpu_get_info(gpu);
     printf("%s, %s, features 0x%x, validation %s\n", info->name, info->driver, info->features,
            info->validation ? "on" : "off");
+    const char *expected = getenv("SX_DEVICE_NAME");
+    if (!null && expected && !strstr(info->name, expected)) {
+        fprintf(stderr, "conformance: this is not the device that the test is for, %s\n", expected);
+        sx_gpu_close(gpu);
+        return 1;
+    }
     run.state.gpu = gpu;
     run.state.computes = !null;
     bool waiting;
