@@ -5,7 +5,8 @@ For each line (see the comment at the top of kernels.txt) it runs glslc, reads b
 workgroup size from the SPIR-V, checks the limits of runtime/gpu/gpu.h, and writes kernels.gen.h and kernels.gen.c into
 the output folder. With --wgsl the table has no SPIR-V; kernels.gen.mjs carries the WGSL instead.
 
-Results are cached by content (source, includes, defines, tools), so adding a kernel compiles only that kernel.
+Results are cached by content (source, includes, defines, tools), so adding a kernel compiles only that kernel: in the
+output folder, or in the folder named by SX_KERNEL_CACHE in the environment, which several builds may share.
 """
 import argparse
 import concurrent.futures
@@ -121,8 +122,9 @@ def parse_list(path):
 class Builder:
     def __init__(self, arguments):
         self.shaders, self.runtime, self.out = arguments.shaders, arguments.runtime, arguments.out
-        self.cache = os.path.join(arguments.out, "cache")
+        self.cache = os.path.abspath(os.environ.get("SX_KERNEL_CACHE") or os.path.join(arguments.out, "cache"))
         os.makedirs(self.cache, exist_ok=True)
+        os.makedirs(self.out, exist_ok=True)
         self.glslc, self.wgsl = arguments.glslc, arguments.wgsl
         self.optimiser, self.validator = shutil.which("spirv-opt"), shutil.which("spirv-val")
         self.naga = find_naga(arguments.node_modules) if arguments.wgsl else None
@@ -191,10 +193,12 @@ class Builder:
             if error:
                 return error
             final = self.optimise(kernel, plain, os.path.join(folder, "small.spv"))
-            shutil.copy(plain, base + ".plain.spv")
-            shutil.copy(final, base + ".spv")
             with open(os.path.join(folder, "json"), "w", encoding="utf-8") as file:
                 json.dump(reflection, file)
+            if final == plain:
+                final = shutil.copy(plain, os.path.join(folder, "same.spv"))
+            os.replace(plain, base + ".plain.spv")
+            os.replace(final, base + ".spv")
             os.replace(os.path.join(folder, "json"), base + ".json")  # last: its presence says that all is there
         return None
 

@@ -22,6 +22,7 @@ done
 
 passed=0 failed=0 skipped=0
 jobs=${SX_TEST_JOBS:-$(nproc 2>/dev/null || echo 2)}
+export SX_KERNEL_CACHE="${SX_KERNEL_CACHE:-$PWD/build/kernels}" # five builds below compile the same shaders
 
 # verdict NAME COMMAND...: a check that counts as one test.
 verdict() {

@@ -49,8 +49,9 @@ function translate(job) {
 for (const job of JSON.parse(readFileSync(process.argv[3], "utf8"))) {
     try {
         const text = translate(job);
-        writeFileSync(job.wgsl + ".new", text);
-        renameSync(job.wgsl + ".new", job.wgsl);
+        const unfinished = `${job.wgsl}.${process.pid}`; // another build may be writing the same
+        writeFileSync(unfinished, text);
+        renameSync(unfinished, job.wgsl);
     } catch (error) {
         writeFileSync(job.wgsl + ".error", String(error.formatted ?? error.message ?? error));
     }

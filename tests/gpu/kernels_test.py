@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kernels  # noqa: E402
 import spirv  # noqa: E402
 
+os.environ.pop("SX_KERNEL_CACHE", None)  # tools/test.sh sets it; caches here are the tests' own
+
 HEAD = "#version 450\nlayout(local_size_x = SIZE) in;\n"
 GOOD = HEAD + """
 layout(binding = 0, std140) uniform P { uint a; float b; uint c; } p;
@@ -156,8 +158,17 @@ class Building(unittest.TestCase):
             folder.write("part.glsl", "#define SOMETHING\n")
             self.assertEqual(folder.build()[0], 0)
             self.assertEqual(sum("-DSIZE=64" in command for command in runs), 1)
+            # Another build, of the same shaders, finds everything in a cache that is shared.
+            os.environ["SX_KERNEL_CACHE"] = os.path.join(folder.path, "shared")
+            self.assertEqual(folder.build()[0], 0)
+            other = Folder({"good.comp": text, "part.glsl": "#define SOMETHING\n"}, "good good.comp SIZE=64\n")
+            runs.clear()
+            self.assertEqual(other.build()[0], 0)
+            self.assertEqual(runs, [])
+            self.assertEqual(other.entry("good"), folder.entry("good"))
         finally:
             kernels.run = real
+            os.environ.pop("SX_KERNEL_CACHE", None)
 
     def test_damaged_modules(self):
         folder = Folder({"good.comp": GOOD}, "good good.comp SIZE=64\n")
