@@ -208,6 +208,9 @@ typedef struct sx_calibrate_desc {
     double lose;            // share of accuracy that may be lost, as 0.005; negative: not asked
     double save;            // share of tokens to save, as 0.5; 0: not asked
     double risk;            // of the certified rule; 0: `lose`, or 0.02
+    uint32_t signals;       // SX_SIGNAL_HAS_*: rules of these alone; 0: of all the head has
+    sx_smoothing smoothing; // rules with this one alone; auto: all that policies know
+    float alpha;            // ewma with this weight alone; 0: several
     uint32_t single_signal; // as in sx_engine_desc
 } sx_calibrate_desc;
 sx_status sx_calibrate(const sx_calibrate_desc *desc, sx_calibration *out, sx_error *error);

@@ -125,7 +125,10 @@ int cli_calibrate(cli_context *context)
                                     .head_path = options->signal_head,
                                     .lose = options->lose > 0 ? (double)options->lose / 100 : -1,
                                     .save = (double)options->save / 100,
-                                    .risk = (double)options->risk / 100};
+                                    .risk = (double)options->risk / 100,
+                                    .signals = options->policy.signals,
+                                    .smoothing = (sx_smoothing)options->smoothing,
+                                    .alpha = options->policy.alpha};
     sx_trace_reader *reader = NULL;
     sx_error error = {0};
     sx_calibration *result = cli_allocate(1, sizeof *result);

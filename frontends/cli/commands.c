@@ -45,8 +45,9 @@ static const command commands[] = {
      "Modes: plain (no speculation, no exit), speculative (no exit), specexit (speculation and the exit policy\n"
      "of the options below); also ngram, chain, tree (speculation of that kind, no exit), signals, margin=X,\n"
      "entropy=X, confidence=X, progress=X, remain=N (exit by that alone), budget=N, hard-budget=N, silent-budget=N\n"
-     "(without an exit message), no-think, steps=N (leave after N steps of the thinking), and first=TEXT (leave after\n"
-     "the first paragraph that begins with TEXT; \"So \" when no TEXT is given).",
+     "(without an exit message), no-think, steps=N (leave after N steps of the thinking), first=TEXT (leave after\n"
+     "the first paragraph that begins with TEXT; \"So \" when no TEXT is given), and profile=FILE (exit by the rule\n"
+     "of a profile, as --profile and --effort choose it).",
      "  specexit compare\n"
      "  specexit compare \"What is 9 plus 8, plus 11?\"\n"
      "  specexit compare --prompts problems.jsonl --limit 50 --json\n"
@@ -62,7 +63,8 @@ static const command commands[] = {
      "alone,\n"
      "margin, entropy, budget=64, silent-budget=64, first and no-think. Without =X a mode leaves by the thresholds of "
      "the\n"
-     "model, which were chosen for all signals together: to be fair to one alone, calibrate it and give its own.\n"
+     "model, which were chosen for all signals together: to be fair to one alone, give its own, or the profile that\n"
+     "`specexit calibrate --signals NAME` chose for it alone.\n"
      "A merge differs from one run in seconds and cached_tokens alone; with --drafting auto, which measures as it\n"
      "runs, also in cycles.",
      "  specexit eval --prompts problems.jsonl -o result.json --report report.html\n"
@@ -132,6 +134,7 @@ static const command commands[] = {
      "expected loss is bounded. -o writes them as a profile for --profile. Use other prompts than were trained on.",
      "  specexit calibrate calibration.trace --signal-head signals.gguf --lose 0.5 -o profile.json\n"
      "  specexit calibrate calibration.trace --signal-head signals.gguf --save 50\n"
+     "  specexit calibrate calibration.trace --signal-head signals.gguf --signals confidence --smoothing raw\n"
      "  specexit run -m model.gguf --signal-head signals.gguf --profile profile.json --effort 2 \"...\"\n"},
 };
 

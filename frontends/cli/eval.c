@@ -117,6 +117,14 @@ static void describe(const cli_trial *trial, cli_evaluation *out)
                     (double)t->progress, (double)t->remain, (double)t->margin, (double)t->entropy);
     cli_text_printf(&text, "; drafting %u %u %u %u", options->draft_kind, options->drafting.depth,
                     options->drafting.branch, options->drafting.nodes);
+    for (uint32_t i = 0; i < trial->mode_count; i++) {
+        const cli_mode *mode = &trial->modes[i];
+        if (!mode->profiled) continue;
+        p = &mode->policy;
+        cli_text_printf(&text, "; %s: signals %u, smoothing %d %g, thresholds %g %g %g", mode->name, p->signals,
+                        (int)p->smoothing, (double)p->alpha, (double)p->confidence, (double)p->progress,
+                        (double)p->remain);
+    }
     snprintf(out->setting, sizeof out->setting, "%s", text.data);
     cli_text_clear(&text);
     for (uint32_t i = 0; i < trial->problems.count; i++) {

@@ -28,7 +28,7 @@ typedef struct cli_record {
 
 // Zero-initialised is empty; freed with cli_evaluation_free.
 typedef struct cli_evaluation {
-    char model[128], model_hash[20], draft[128], device[256], setting[1024], prompts_hash[20];
+    char model[128], model_hash[20], draft[128], device[256], setting[2048], prompts_hash[20];
     uint32_t prompts, mode_count;
     char modes[CLI_MAXIMUM_MODES][48];
     bool natural[CLI_MAXIMUM_MODES];

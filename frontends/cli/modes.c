@@ -155,9 +155,9 @@ enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 
 static void unknown_mode(const char *name, cli_text *message)
 {
-    const char *names[KIND_COUNT + 2] = {"first"};
+    const char *names[KIND_COUNT + 3] = {"first", "profile"};
     for (int i = 0; i < KIND_COUNT; i++)
-        names[i + 1] = kinds[i].name;
+        names[i + 2] = kinds[i].name;
     const char *meant = cli_suggest(name, names);
     cli_text_printf(message, "--modes knows no \"%s\"", name);
     if (meant) {
@@ -188,6 +188,17 @@ static bool read_value(const mode_kind *kind, const char *text, double *value, c
     return false;
 }
 
+static bool profile(cli_mode *mode, const cli_options *options, const char *path, cli_text *message)
+{
+    cli_options with = *options;
+    with.profile = path;
+    if (!*path) cli_text_add(message, "--modes: profile needs a file that `specexit calibrate -o` wrote: profile=FILE");
+    if (!*path || !cli_profile_apply(&with, message)) return false;
+    specexit(mode, &with, 0);
+    mode->profiled = true;
+    return true;
+}
+
 static bool parse_mode(const char *text, const cli_options *options, cli_mode *mode, cli_text *message)
 {
     *mode = (cli_mode){.policy = {.kind = SX_POLICY_NONE,
@@ -203,6 +214,7 @@ static bool parse_mode(const char *text, const cli_options *options, cli_mode *m
         snprintf(mode->mark, sizeof mode->mark, "%s", equals ? equals + 1 : "So ");
         return true;
     }
+    if (strcmp(name, "profile") == 0) return profile(mode, options, equals ? equals + 1 : "", message);
     for (int i = 0; i < KIND_COUNT; i++) {
         if (strcmp(kinds[i].name, name) != 0) continue;
         double value;

@@ -80,10 +80,9 @@ static bool next_family(const calibrator *c, uint32_t number, family *out)
     const uint32_t combined = PROGRESSES * REMAINS, each = combined + 2;
     const uint32_t smoothing = number / each, kind = number % each;
     if (smoothing >= c->r.smoothing_count) return false;
-    *out =
-        (family){.smoothing = smoothing,
-                 .swept = SX_SIGNAL_HAS_CONFIDENCE,
-                 .rule = {.smoothing = replay_smoothings[smoothing].kind, .alpha = replay_smoothings[smoothing].alpha}};
+    *out = (family){.smoothing = smoothing,
+                    .swept = SX_SIGNAL_HAS_CONFIDENCE,
+                    .rule = {.smoothing = c->r.smoothings[smoothing].kind, .alpha = c->r.smoothings[smoothing].alpha}};
     if (kind < combined) {
         out->rule.progress = progresses[kind % PROGRESSES];
         out->rule.remain = remains[kind / PROGRESSES];
@@ -260,7 +259,7 @@ static sx_status evaluate(calibrator *c)
         out->known += c->r.prompts[i].known;
     uint32_t count;
     full_reasoning(&c->r, ALL, &out->full_accuracy, &out->full_tokens, &count);
-    out->single_tokens = c->r.smoothing_count == 1;
+    out->single_tokens = c->r.steps_only;
     const sx_status status = find_frontier(c);
     if (status != SX_OK) return status;
     family f;
@@ -280,6 +279,10 @@ sx_status sx_calibrate(const sx_calibrate_desc *desc, sx_calibration *out, sx_er
     float *rows = NULL;
     sx_model_identity model;
     sx_status status = read_rows(&c, &rows, &model);
+    if (status == SX_OK && desc->signals) c.mask &= desc->signals;
+    if (status == SX_OK && !c.mask)
+        status = sx_fail(error, SX_ERROR_ARGUMENT, "%s: has no row of the signals asked for", desc->head_path);
+    replay_choose(&c.r, desc->smoothing, desc->alpha);
     for (uint32_t i = 0; i < desc->trace_count && status == SX_OK; i++)
         status = replay_add(&c.r, desc->traces[i], rows, model.state_width, c.mask, &model, error);
     if (status == SX_OK) status = evaluate(&c);

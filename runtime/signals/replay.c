@@ -7,10 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-const replay_smoothing replay_smoothings[REPLAY_SMOOTHINGS] = {
+static const replay_smoothing all_smoothings[REPLAY_SMOOTHINGS] = {
     {SX_SMOOTH_RAW, 0},      {SX_SMOOTH_EWMA, 0.0345f},    {SX_SMOOTH_EWMA, 0.1f}, {SX_SMOOTH_EWMA, 0.2f},
     {SX_SMOOTH_EWMA, 0.3f},  {SX_SMOOTH_EWMA, 0.5f},       {SX_SMOOTH_EWMA, 0.7f}, {SX_SMOOTH_MEAN, 0},
     {SX_SMOOTH_MOMENTUM, 0}, {SX_SMOOTH_PARAGRAPH_MEAN, 0}};
+
+void replay_choose(replay *r, sx_smoothing kind, float alpha)
+{
+    r->smoothing_count = 0;
+    if (kind == SX_SMOOTH_EWMA && alpha > 0) {
+        r->smoothings[r->smoothing_count++] = (replay_smoothing){kind, alpha};
+        return;
+    }
+    for (uint32_t i = 0; i < REPLAY_SMOOTHINGS; i++)
+        if (kind == SX_SMOOTH_AUTO || all_smoothings[i].kind == kind)
+            r->smoothings[r->smoothing_count++] = all_smoothings[i];
+}
 
 // As shaders/signals.comp makes them.
 static void raw_signals(const uint16_t *x, const float *rows, uint32_t width, uint32_t mask, float out[3])
@@ -29,9 +41,10 @@ static void raw_signals(const uint16_t *x, const float *rows, uint32_t width, ui
 }
 
 // Runs the policy's own step over all tokens with one smoothing; it never leaves.
-static void smooth(const sx_trace_record *r, const float *raw, uint32_t smoothing, replay_boundary *boundaries)
+static void smooth(const sx_trace_record *r, const float *raw, const replay *all, uint32_t smoothing,
+                   replay_boundary *boundaries)
 {
-    const replay_smoothing *how = &replay_smoothings[smoothing];
+    const replay_smoothing *how = &all->smoothings[smoothing];
     const SxSettings settings = {.policy = SX_POLICY_KIND_NONE,
                                  .smoothing = (uint32_t)how->kind - SX_SMOOTH_EWMA,
                                  .alpha = how->alpha,
@@ -92,7 +105,7 @@ static sx_status add_record(replay *r, const sx_trace_record *record, const floa
     for (uint32_t i = 0; i < record->state_count; i++)
         raw_signals(record->states + (size_t)i * width, rows, width, mask, raw + 3 * (size_t)i);
     for (uint32_t s = 0; s < r->smoothing_count; s++)
-        smooth(record, raw, s, out->boundaries);
+        smooth(record, raw, r, s, out->boundaries);
     set_outcomes(record, out);
     free(raw);
     return SX_OK;
@@ -114,8 +127,16 @@ sx_status replay_add(replay *r, const char *path, const float *rows, uint32_t wi
                          "%s: holds other states (width %u) than the signal head reads (width %u); give the head that "
                          "was trained on it",
                          path, info->model.state_width, width);
-    const uint32_t count = info->every_token ? REPLAY_SMOOTHINGS : 1;
-    if (!r->count || count < r->smoothing_count) r->smoothing_count = count;
+    if (status == SX_OK && !info->every_token) {
+        if (r->smoothings[0].kind != SX_SMOOTH_RAW)
+            status =
+                sx_fail(error, SX_ERROR_ARGUMENT,
+                        "%s: holds states of step boundaries alone, on which nothing can be smoothed; trace without "
+                        "--steps-only",
+                        path);
+        r->smoothing_count = 1;
+        r->steps_only = true;
+    }
     while (status == SX_OK && (status = sx_trace_reader_next(reader, &record, error)) == SX_OK)
         if (!(record.flags & SX_TRACE_UNFINISHED)) status = add_record(r, &record, rows, width, mask, error);
     sx_trace_reader_close(reader);

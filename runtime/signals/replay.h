@@ -28,13 +28,17 @@ typedef struct replay_prompt {
 
 typedef struct replay {
     replay_prompt *prompts; // [count]
-    uint32_t count, capacity, smoothing_count;
+    uint32_t count, capacity;
+    replay_smoothing smoothings[REPLAY_SMOOTHINGS];
+    uint32_t smoothing_count;
+    bool steps_only; // a trace holds no other states
 } replay;
 
-extern const replay_smoothing replay_smoothings[REPLAY_SMOOTHINGS];
+// Chooses what is replayed: one smoothing (ewma: with `alpha`, 0: with several), or all (SX_SMOOTH_AUTO).
+void replay_choose(replay *r, sx_smoothing kind, float alpha);
 
-// Adds a trace's finished prompts; `rows` [3, width] are the signal rows. Without states of every token only the first
-// smoothing, none at all, can be replayed.
+// Adds a trace's finished prompts; `rows` [3, width] are the signal rows. Without states of every token nothing but raw
+// signals can be replayed.
 sx_status replay_add(replay *r, const char *path, const float *rows, uint32_t width, uint32_t mask,
                      const sx_model_identity *model, sx_error *error);
 void replay_free(replay *r);

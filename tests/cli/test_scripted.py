@@ -96,8 +96,18 @@ class Signals(Program):
             steps[name] = done["stats"]["thinking_tokens"]
         self.assertLess(steps["chosen"], steps["little"])
         self.assertLess(steps["little"], steps["long"])
+        # As a mode among others; what it holds is part of how an evaluation was made.
+        mode = "profile=" + profile
+        lines = self.json_lines("compare", "--json", "--modes", f"specexit,{mode}", "1")
+        self.assertEqual(lines[1]["thinking_tokens"], steps["chosen"])
+        self.run_cli("eval", "-q", "1", "2", "--modes", mode, "--shard", "1/2", "-o", self.path("1.json"))
+        self.write("p.json", '{"chosen": %s}' % rule)
+        self.run_cli("eval", "-q", "1", "2", "--modes", mode, "--shard", "2/2", "-o", self.path("2.json"))
+        self.failure("eval", "--merge", self.path("1.json"), self.path("2.json"), says="other settings")
         bad = self.write("bad.json", '{"chosen": {"signals": []}}')
         self.failure("run", "--profile", bad, "1", says="holds no rule that can be used")
+        self.usage_error("compare", "--modes", "profile=" + bad, "1", says="holds no rule that can be used")
+        self.usage_error("compare", "--modes", "profile", "1", says="profile=FILE")
         self.failure("run", "--profile", self.path("none.json"), "1", says="none.json")
 
 

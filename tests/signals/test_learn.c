@@ -158,6 +158,15 @@ static void test_calibrate(void **state)
     desc.risk = 0.001; // more prompts are needed than there are
     assert_int_equal(sx_calibrate(&desc, &c, &error), SX_OK);
     assert_false(c.has_certified);
+    // One signal and one smoothing alone.
+    desc.signals = SX_SIGNAL_HAS_PROGRESS;
+    desc.smoothing = SX_SMOOTH_EWMA;
+    desc.alpha = 0.25f;
+    assert_int_equal(sx_calibrate(&desc, &c, &error), SX_OK);
+    assert_true(c.frontier_count > 0);
+    for (uint32_t i = 0; i < c.frontier_count; i++)
+        assert_true(c.frontier[i].signals == SX_SIGNAL_HAS_PROGRESS && c.frontier[i].smoothing == SX_SMOOTH_EWMA &&
+                    c.frontier[i].alpha == 0.25f);
     desc.head_path = path;
     assert_int_not_equal(sx_calibrate(&desc, &c, &error), SX_OK);
 }
