@@ -159,6 +159,7 @@ typedef struct sx_memory_estimate { // bytes on the device
     uint64_t budget;          // what can be had, 0 where unknown
     uint32_t context;         // tokens, as a load would choose them
     uint32_t fitting_context; // the most tokens that fit the budget, at most the model's own; 0: not even 256
+    char format[48];          // as in sx_engine_info
 } sx_memory_estimate;
 // What loading `desc` would take on the device of `engine`, which is ready and would be closed before. Reads headers,
 // allocates nothing on the device; desc->device is not looked at. Blocks while the headers are read.
@@ -231,6 +232,30 @@ typedef struct sx_policy {
     // template's own.
     const char *exit_message;
 } sx_policy;
+
+// A rule of exit with what it did on the prompts it was calibrated on.
+typedef struct sx_exit_rule {
+    uint32_t signals; // SX_SIGNAL_HAS_* that must agree
+    float confidence, progress, remain;
+    sx_smoothing smoothing;
+    float alpha;
+    double accuracy; // share of prompts that were right (against the expected answer, else the model's own final one)
+    double tokens;   // mean thinking tokens
+} sx_exit_rule;
+void sx_exit_rule_apply(const sx_exit_rule *rule, sx_policy *policy); // by signals; what the rule leaves open stays
+
+// A file that `specexit calibrate -o` wrote for a model.
+enum { SX_PROFILE_LEVELS = 5 };
+typedef struct sx_profile {
+    char model_name[128];
+    double full_accuracy, full_tokens; // without exit
+    bool has_chosen;
+    sx_exit_rule chosen; // for what was asked
+    uint32_t level_count;
+    sx_exit_rule levels[SX_PROFILE_LEVELS]; // from think little to think long
+} sx_profile;
+// SX_ERROR_FORMAT when it is no profile or a rule of it cannot be used; then `out` is empty.
+sx_status sx_profile_read(const char *path, sx_profile *out, sx_error *error);
 
 typedef enum sx_draft_kind {
     SX_DRAFT_AUTO = 0, // the EAGLE-3 draft where there is one, else n-gram; how much of it, or none, is measured as it
@@ -436,6 +461,7 @@ const char *sx_template_names(void);
 // "signals", "answer-now", ...; constant strings.
 const char *sx_exit_reason_name(sx_exit_reason reason);
 const char *sx_done_reason_name(sx_done_reason reason);
+const char *sx_smoothing_name(sx_smoothing smoothing); // "auto", "ewma", "momentum", "mean", "paragraph-mean", "raw"
 // A sentence in plain words with the values, e.g. "left early: 92 % confident, 71 % done, about 40 tokens left".
 void sx_exit_sentence(const sx_event *event, char *text, size_t size);
 

@@ -173,16 +173,6 @@ sx_status sx_train_signals(const sx_train_desc *desc, sx_train_report *report, s
 
 // ---- Calibration ---------------------------------------------------------------------------------------------------
 
-// A rule of exit and what it did on the replayed prompts.
-typedef struct sx_exit_rule {
-    uint32_t signals; // SX_SIGNAL_HAS_* that must agree
-    float confidence, progress, remain;
-    sx_smoothing smoothing;
-    float alpha;
-    double accuracy; // share of prompts that were right (against the expected answer, else the model's own final one)
-    double tokens;   // mean thinking tokens
-} sx_exit_rule;
-
 typedef struct sx_calibration {
     uint32_t prompts, known; // known: prompts with an expected answer
     double full_accuracy;    // without exit

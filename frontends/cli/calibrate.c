@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const smoothing_names[] = {"auto", "ewma", "momentum", "mean", "paragraph-mean", "raw"};
 static const char *const signal_names[] = {"confidence", "progress", "remain"};
-enum { SMOOTHINGS = sizeof smoothing_names / sizeof *smoothing_names, PROFILE_LIMIT = 1 << 20, LEVELS = 5 };
 
 static void add_rule(cli_text *out, const sx_exit_rule *rule)
 {
@@ -23,7 +21,7 @@ static void add_rule(cli_text *out, const sx_exit_rule *rule)
         separator = ", ";
     }
     if (rule->signals & SX_SIGNAL_HAS_REMAIN) cli_text_printf(out, "%sremain < %.3g", separator, (double)rule->remain);
-    cli_text_printf(out, "; %s", smoothing_names[rule->smoothing]);
+    cli_text_printf(out, "; %s", sx_smoothing_name(rule->smoothing));
     if (rule->smoothing == SX_SMOOTH_EWMA) cli_text_printf(out, " %.3g", (double)rule->alpha);
 }
 
@@ -74,7 +72,7 @@ static void put_rule(cli_json *json, const char *key, const sx_exit_rule *rule)
     if (rule->signals & SX_SIGNAL_HAS_CONFIDENCE) cli_json_put_number(json, "confidence", (double)rule->confidence);
     if (rule->signals & SX_SIGNAL_HAS_PROGRESS) cli_json_put_number(json, "progress", (double)rule->progress);
     if (rule->signals & SX_SIGNAL_HAS_REMAIN) cli_json_put_number(json, "remain", (double)rule->remain);
-    cli_json_put_string(json, "smoothing", smoothing_names[rule->smoothing]);
+    cli_json_put_string(json, "smoothing", sx_smoothing_name(rule->smoothing));
     if (rule->smoothing == SX_SMOOTH_EWMA) cli_json_put_number(json, "alpha", (double)rule->alpha);
     cli_json_put_number(json, "accuracy", rule->accuracy);
     cli_json_put_number(json, "thinking_tokens", rule->tokens);
@@ -101,7 +99,7 @@ static void add_profile(cli_text *out, const sx_calibration *c, const sx_trace_i
     }
     cli_json_key(&json, "levels");
     cli_json_open(&json, '[');
-    const uint32_t levels = c->frontier_count < LEVELS ? c->frontier_count : LEVELS;
+    const uint32_t levels = c->frontier_count < SX_PROFILE_LEVELS ? c->frontier_count : SX_PROFILE_LEVELS;
     for (uint32_t i = 0; i < levels; i++)
         put_rule(&json, NULL, &c->frontier[levels > 1 ? i * (c->frontier_count - 1) / (levels - 1) : 0]);
     cli_json_close(&json, ']');
@@ -151,52 +149,24 @@ int cli_calibrate(cli_context *context)
 
 // ---- Profiles in use -----------------------------------------------------------------------------------------------
 
-static bool take_rule(sx_policy *policy, uint32_t *smoothing, const cli_json_value *rule)
-{
-    const cli_json_value *list = cli_json_member(rule, "signals");
-    float *const thresholds[] = {&policy->confidence, &policy->progress, &policy->remain};
-    policy->signals = 0;
-    for (const cli_json_value *name = list ? list->first : NULL; name; name = name->next)
-        for (uint32_t k = 0; k < 3; k++) {
-            const cli_json_value *value = cli_json_member(rule, signal_names[k]);
-            if (!name->string || strcmp(name->string, signal_names[k]) != 0) continue;
-            if (!value || value->type != CLI_JSON_NUMBER || !(value->number > 0)) return false;
-            policy->signals |= 1u << k;
-            *thresholds[k] = (float)value->number;
-        }
-    const char *kind = cli_json_member_string(rule, "smoothing");
-    const cli_json_value *alpha = cli_json_member(rule, "alpha");
-    for (uint32_t i = 1; kind && i < SMOOTHINGS; i++)
-        if (strcmp(kind, smoothing_names[i]) == 0) *smoothing = i;
-    if (alpha && (alpha->type != CLI_JSON_NUMBER || !(alpha->number > 0 && alpha->number <= 1))) return false;
-    if (alpha) policy->alpha = (float)alpha->number;
-    return policy->signals != 0;
-}
-
 bool cli_profile_apply(cli_options *options, cli_text *message)
 {
-    char problem[256];
-    size_t length;
+    sx_profile profile;
+    sx_error error = {0};
     if (!options->profile) return true;
-    char *text = cli_read_all(options->profile, PROFILE_LIMIT, &length, problem, sizeof problem);
-    cli_json_value *root = text ? cli_json_parse(text, length, problem, sizeof problem) : NULL;
-    free(text);
-    if (!root) {
-        cli_text_printf(message, "--profile %s: %s", options->profile, problem);
+    if (sx_profile_read(options->profile, &profile, &error) != SX_OK) {
+        cli_text_printf(message, "--profile %s", error.message);
         return false;
     }
-    const cli_json_value *rule = cli_json_member(root, "chosen");
-    if (options->effort) {
-        const cli_json_value *levels = cli_json_member(root, "levels");
-        rule = levels ? levels->first : NULL;
-        for (uint32_t i = 1; rule && rule->next && i < options->effort; i++)
-            rule = rule->next;
+    uint32_t level = options->effort < profile.level_count ? options->effort : profile.level_count;
+    if (options->effort ? !level : !profile.has_chosen) {
+        cli_text_printf(message, "--profile %s: has no %s", options->profile,
+                        options->effort ? "levels for --effort" : "chosen rule; say --effort");
+        return false;
     }
-    const bool good = rule && take_rule(&options->policy, &options->smoothing, rule);
-    if (!good)
-        cli_text_printf(message, "--profile %s: holds no rule that can be used; make it with `specexit calibrate -o`",
-                        options->profile);
+    const sx_exit_rule *rule = options->effort ? &profile.levels[level - 1] : &profile.chosen;
+    sx_exit_rule_apply(rule, &options->policy);
     options->policy_kind = SX_POLICY_SIGNALS;
-    cli_json_free(root);
-    return good;
+    if (rule->smoothing != SX_SMOOTH_AUTO) options->smoothing = rule->smoothing;
+    return true;
 }

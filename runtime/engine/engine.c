@@ -303,6 +303,7 @@ static sx_status plan_alone(sx_engine *planned, const sx_engine_desc *desc, sx_m
         status = sx_signal_head_bind(load->signals, &planned->hparams, sx_model_files_name(load->files), error);
     if (status == SX_OK) status = sx_plan_weights(planned, error);
     if (status != SX_OK) return status;
+    describe_formats(load->files, out->format, sizeof out->format);
     choose_context(planned, desc->context);
     status = sx_plan_check_memory(planned, 0, error);
     const sx_engine_info *info = &planned->info;
