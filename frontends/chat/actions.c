@@ -119,6 +119,7 @@ bool app_take_back(chat_app *app)
 void app_send(chat_app *app)
 {
     chat_input *composer = &app->fields[FIELD_COMPOSER];
+    if (app->composition.length) return; // half a word
     if (input_is_empty(composer) || !has_model(app)) return;
     char *text = chat_copy(chat_text_string(&composer->text));
     input_remember(composer, text);
@@ -338,12 +339,26 @@ void app_export(chat_app *app, bool json)
     chat_text_free(&notice);
 }
 
+// The profile that the model's settings name, or the one beside the model.
+static void read_profile(chat_app *app)
+{
+    chat_state *state = &app->state;
+    const char *named = state->model.profile, *model = state->settings.model;
+    char *path = named[0] ? chat_copy(named) : model[0] ? models_beside(model, MODEL_PROFILE) : NULL;
+    sx_error error = {0};
+    state->profile = (sx_profile){0};
+    if (path && strcmp(path, "-") != 0 && sx_profile_read(path, &state->profile, &error) != SX_OK)
+        app_say(app, error.message);
+    free(path);
+}
+
 void app_read_model_settings(chat_app *app)
 {
     chat_state *state = &app->state;
     chat_model_settings_default(&state->model, &state->settings);
     chat_store_read_model(app->store, state->settings.model, &state->model);
     if (app->device) snprintf(state->model.device, sizeof state->model.device, "%s", app->device);
+    read_profile(app);
 }
 
 void app_change_model(chat_app *app, const chat_model_settings *model)
@@ -353,7 +368,9 @@ void app_change_model(chat_app *app, const chat_model_settings *model)
         snprintf(state->settings.device, sizeof state->settings.device, "%s", model->device);
         app->device = NULL;
     }
+    bool profile = strcmp(model->profile, state->model.profile) != 0;
     state->model = *model;
+    if (profile) read_profile(app);
     chat_store_write_model(app->store, state->settings.model, model);
     app->redraw = true;
 }
@@ -385,7 +402,7 @@ void app_open_model(chat_app *app, const char *path)
 {
     leave_model(app, "Stopped: another model was opened.");
     // A draft dropped onto the window joins the model that is open.
-    bool draft = path[0] && (chat_contains(path, "draft") || chat_contains(path, "eagle")) && app->link.target;
+    bool draft = path[0] && models_part_of(path) == MODEL_DRAFT && app->link.target;
     char *target = chat_copy(draft ? app->link.target : path);
     snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", target);
     app_read_model_settings(app);
@@ -435,14 +452,84 @@ static void import_file(chat_app *app, const char *path)
     chat_text_free(&problem);
 }
 
-void app_open_file(chat_app *app, const char *path)
+static void use_profile(chat_app *app, const char *path, const sx_profile *profile)
 {
+    chat_model_settings model = app->state.model;
+    chat_text notice = {0};
+    snprintf(model.profile, sizeof model.profile, "%s", path);
+    app_change_model(app, &model);
+    chat_text_printf(&notice, "The slider now follows %s%s%s.", platform_file_name(path),
+                     profile->model_name[0] ? ", which was made for " : "", profile->model_name);
+    app_say(app, notice.data);
+    chat_text_free(&notice);
+    app->overlay = OVERLAY_NONE;
+    app->field = FIELD_COMPOSER;
+}
+
+static bool any_entry(void *user, const platform_entry *entry)
+{
+    (void)user, (void)entry;
+    return false;
+}
+
+void app_open_file(chat_app *app, const char *typed)
+{
+    char *expanded = models_expand(typed, app->home), *path = platform_full_path(expanded);
     size_t length = strlen(path);
-    if (length > 5 && strcmp(path + length - 5, ".json") == 0) {
-        import_file(app, path);
-    } else {
+    sx_profile profile;
+    sx_error error = {0};
+    if (platform_list(path, any_entry, NULL)) {
+        chat_folders_add(&app->state.settings, path);
+        chat_store_write_settings(app->store, &app->state.settings);
+        input_set(&app->fields[FIELD_MODEL], "");
+        if (app->overlay != OVERLAY_MODELS) app_open_overlay(app, OVERLAY_MODELS);
+        app_find_models(app);
+    } else if (length <= 5 || strcmp(path + length - 5, ".json") != 0) {
         app_open_model(app, path);
+    } else if (sx_profile_read(path, &profile, &error) == SX_OK) {
+        use_profile(app, path, &profile);
+    } else if (models_part_of(path) == MODEL_PROFILE) { // it says so
+        app_say(app, error.message);
+    } else {
+        import_file(app, path);
     }
+    free(expanded);
+    free(path);
+}
+
+void app_find_models(chat_app *app)
+{
+    models_find(&app->models, app->state.settings.folders, app->home);
+    app_path_typed(app);
+    app->panel_scroll = 0;
+    app->redraw = true;
+}
+
+void app_forget_folder(chat_app *app, const char *folder)
+{
+    chat_folders_remove(&app->state.settings, folder);
+    chat_store_write_settings(app->store, &app->state.settings);
+    app_find_models(app);
+}
+
+void app_path_typed(chat_app *app)
+{
+    const char *typed = chat_text_string(&app->fields[FIELD_MODEL].text);
+    if (typed[0]) {
+        models_complete(&app->choices, typed, app->home);
+    } else {
+        models_choices_free(&app->choices);
+    }
+    app->panel_scroll = 0;
+}
+
+void app_complete_path(chat_app *app)
+{
+    if (!app->choices.count) return;
+    char *path = chat_copy(chat_text_string(&app->choices.common));
+    input_set(&app->fields[FIELD_MODEL], path);
+    app_path_typed(app);
+    free(path);
 }
 
 void app_open_overlay(chat_app *app, app_overlay overlay)
@@ -452,7 +539,7 @@ void app_open_overlay(chat_app *app, app_overlay overlay)
     app->panel_scroll = 0;
     app->drawer = false;
     app->field = app->overlay == OVERLAY_MODELS ? FIELD_MODEL : FIELD_COMPOSER;
-    if (app->overlay == OVERLAY_MODELS) models_find(&app->models, app->home);
+    if (app->overlay == OVERLAY_MODELS) app_find_models(app);
     if (app->overlay == OVERLAY_SETTINGS && app->device_count == 0) {
         uint32_t count = 0;
         if (sx_list_devices(app->devices, 8, &count, NULL) == SX_OK) app->device_count = count < 8 ? count : 8;
@@ -471,9 +558,15 @@ void app_zoom(chat_app *app, int direction)
 void app_apply_theme(chat_app *app)
 {
     chat_theme_choice choice = app->state.settings.theme;
-    bool dark = choice == CHAT_THEME_DARK || (choice == CHAT_THEME_SYSTEM && app->dark_system);
+    bool dark = choice == CHAT_THEME_DARK || (choice == CHAT_THEME_SYSTEM && app->desktop.dark);
     app->draw.theme = dark ? &chat_theme_dark : &chat_theme_light;
     app->redraw = true;
+}
+
+bool app_moves(const chat_app *app)
+{
+    chat_motion motion = app->state.settings.motion;
+    return motion == CHAT_MOTION_FULL || (motion == CHAT_MOTION_SYSTEM && !app->desktop.reduced_motion);
 }
 
 void app_cycle_theme(chat_app *app)

@@ -3,86 +3,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum { IDLE_MILLISECONDS = 60000 };
 static const double FRAME_SECONDS = 0.015; // between frames while the engine works; a timer adds up to one more
+static const double CALM_SECONDS = 0.5;    // the same with reduced motion: text comes in pieces, not letter by letter
 
 double app_clock(void)
 {
     return (double)SDL_GetPerformanceCounter() / (double)SDL_GetPerformanceFrequency();
 }
 
-// ---- What the desktop says -----------------------------------------------------------------------------------------
-
-static bool file_says(const char *home, const char *name, const char *const *words)
-{
-    chat_text path = {0};
-    char line[256];
-    bool found = false;
-    chat_text_printf(&path, "%s/%s", home, name);
-    FILE *file = fopen(path.data, "r");
-    while (file && !found && fgets(line, sizeof line, file)) {
-        for (unsigned i = 0; words[i] && !found; i += 2)
-            found = chat_contains(line, words[i]) && chat_contains(line, words[i + 1]);
-    }
-    if (file) fclose(file);
-    chat_text_free(&path);
-    return found;
-}
-
-static bool desktop_is_dark(const char *home)
-{
-    static const char *const gtk[] = {
-        "prefer-dark-theme", "1", "prefer-dark-theme", "true", "gtk-theme-name", "dark", NULL};
-    static const char *const kde[] = {"ColorScheme", "dark", NULL};
-    const char *theme = getenv("GTK_THEME");
-    if (theme) return chat_contains(theme, "dark");
-    if (!home) return false;
-    return file_says(home, ".config/gtk-4.0/settings.ini", gtk) ||
-           file_says(home, ".config/gtk-3.0/settings.ini", gtk) || file_says(home, ".config/kdeglobals", kde);
-}
-
-// The XDG specification: a relative path in the variable counts as unset.
-static char *base_folder(const char *variable, const char *home, const char *fallback)
-{
-    const char *base = getenv(variable);
-    chat_text path = {0};
-    if (base && base[0] == '/') {
-        chat_text_printf(&path, "%s/specexit", base);
-    } else if (home) {
-        chat_text_printf(&path, "%s/%s/specexit", home, fallback);
-    }
-    return path.data;
-}
-
-static void make_folders(char *path)
-{
-    for (char *at = path + 1; *at; at++) {
-        if (*at != '/') continue;
-        *at = 0;
-        mkdir(path, 0700);
-        *at = '/';
-    }
-    mkdir(path, 0700);
-}
-
 // ---- Window and store ----------------------------------------------------------------------------------------------
+
+// What a window system that knows no scale itself (X11) is to be magnified by.
+static float window_scale(const chat_app *app)
+{
+    if (app->forced_scale > 0) return app->forced_scale;
+    const char *driver = SDL_GetCurrentVideoDriver();
+    return driver && strcmp(driver, "x11") == 0 ? app->desktop.scale : 1;
+}
 
 static bool open_window(chat_app *app, const app_options *options)
 {
     const chat_settings *settings = &app->state.settings;
     SDL_SetHint(SDL_HINT_IME_SHOW_UI, "1");
+    SDL_SetHint(SDL_HINT_IME_SUPPORT_EXTENDED_TEXT, "1");
+    SDL_SetHint(SDL_HINT_WINDOWS_DPI_SCALING, "1"); // Windows: sizes in logical pixels, as on macOS and Wayland
     if (SDL_Init(SDL_INIT_VIDEO) != 0) {
         fprintf(stderr, "specexit-chat: no window can be opened (%s); use specexit chat in a terminal\n",
                 SDL_GetError());
         return false;
     }
-    app->window = SDL_CreateWindow("specexit", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
-                                   options->width ? options->width : settings->window_width,
-                                   options->height ? options->height : settings->window_height,
-                                   SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
+    float scale = window_scale(app);
+    int width = options->width ? options->width : settings->window_width;
+    int height = options->height ? options->height : settings->window_height;
+    app->window =
+        SDL_CreateWindow("specexit", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, (int)((float)width * scale),
+                         (int)((float)height * scale), SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
     // Software all the way to the screen: the window never waits for a GPU that is busy with the model.
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (app->window) app->renderer = SDL_CreateRenderer(app->window, -1, SDL_RENDERER_SOFTWARE);
@@ -90,7 +48,7 @@ static bool open_window(chat_app *app, const app_options *options)
         fprintf(stderr, "specexit-chat: no window can be opened: %s\n", SDL_GetError());
         return false;
     }
-    SDL_SetWindowMinimumSize(app->window, 360, 360);
+    SDL_SetWindowMinimumSize(app->window, (int)(360 * scale), (int)(360 * scale));
     chat_text problem = {0};
     bool good = draw_open(&app->draw, app->renderer, 1, &problem);
     if (!good) fprintf(stderr, "specexit-chat: %s\n", problem.data);
@@ -106,10 +64,9 @@ static bool open_window(chat_app *app, const app_options *options)
 static void open_store(chat_app *app, const app_options *options)
 {
     chat_text path = {0}, problem = {0};
-    app->data_folder = options->data_folder ? chat_copy(options->data_folder)
-                                            : base_folder("XDG_DATA_HOME", app->home, ".local/share");
+    app->data_folder = options->data_folder ? chat_copy(options->data_folder) : platform_data_folder();
     if (app->data_folder && !options->no_save) {
-        make_folders(app->data_folder);
+        sx_make_folders(app->data_folder, NULL); // else opening the database says why not
         chat_text_printf(&path, "%s/chats.db", app->data_folder);
     }
     app->store = chat_store_open(path.data, &problem);
@@ -134,27 +91,46 @@ static void measure_window(chat_app *app)
     int window_width, window_height;
     SDL_GetWindowSize(app->window, &window_width, &window_height);
     SDL_GetRendererOutputSize(app->renderer, &app->width, &app->height);
+    float scale = window_scale(app);
     if (!(SDL_GetWindowFlags(app->window) & SDL_WINDOW_MAXIMIZED)) {
-        app->state.settings.window_width = window_width;
-        app->state.settings.window_height = window_height;
+        app->state.settings.window_width = (int)((float)window_width / scale + 0.5f);
+        app->state.settings.window_height = (int)((float)window_height / scale + 0.5f);
     }
-    float density = window_width > 0 ? (float)app->width / (float)window_width : 1;
-    app->draw.scale = density * app->state.settings.zoom;
+    app->density = window_width > 0 ? (float)app->width / (float)window_width : 1;
+    app->draw.scale = app->density * scale * app->state.settings.zoom;
     font_set_scale(app->draw.fonts, app->draw.scale);
+}
+
+// Tells the input method where the caret is, in the window system's units.
+static void place_caret(chat_app *app)
+{
+    SDL_Rect rect = {.x = (int)((float)app->draw.caret.x / app->density),
+                     .y = (int)((float)app->draw.caret.y / app->density),
+                     .w = (int)((float)app->draw.caret.w / app->density) + 1,
+                     .h = (int)((float)app->draw.caret.h / app->density)};
+    if (SDL_RectEquals(&rect, &app->caret)) return;
+    app->caret = rect;
+    SDL_SetTextInputRect(&rect);
 }
 
 static void draw_frame(chat_app *app)
 {
     measure_window(app);
+    if (app->composition.length && app->composed != app->field) { // it belonged to another field
+        chat_text_clear(&app->composition);
+        SDL_ClearComposition();
+    }
     app->redraw = false;
     view_frame(app);
-    bool acted = app->draw.pressed || app->draw.activate;
+    bool acted = app->draw.pressed || app->draw.activate || app->draw.nudge;
     app->draw.pressed = app->draw.released = app->draw.activate = false;
+    app->draw.nudge = 0;
     if (acted) { // what was clicked may have changed anything: drawn again before it is shown
         app->redraw = false;
         view_frame(app);
     }
     set_pointer(app);
+    place_caret(app);
     SDL_RenderPresent(app->renderer);
     app->drawn_at = app_clock();
 }
@@ -166,7 +142,7 @@ static void take_events(chat_app *app, int milliseconds)
     do {
         app_event(app, &event);
         // A click is drawn before the next event, or a quick second one would hide it.
-    } while (!app->draw.pressed && !app->draw.activate && SDL_PollEvent(&event));
+    } while (!app->draw.pressed && !app->draw.activate && !app->draw.nudge && SDL_PollEvent(&event));
 }
 
 static void hear_engine(chat_app *app)
@@ -183,11 +159,16 @@ static void hear_engine(chat_app *app)
     }
 }
 
+static double frame_seconds(const chat_app *app)
+{
+    return app->state.streaming && !app_moves(app) ? CALM_SECONDS : FRAME_SECONDS;
+}
+
 // Until the next frame is due, or something has to be taken off the screen, or something happens.
 static int sleep_milliseconds(const chat_app *app, bool capped)
 {
     if (app->redraw) {
-        double left = FRAME_SECONDS - (app_clock() - app->drawn_at);
+        double left = frame_seconds(app) - (app_clock() - app->drawn_at);
         return capped && left > 0 ? (int)(left * 1000) + 1 : 0;
     }
     return app->copied ? 200 : IDLE_MILLISECONDS;
@@ -203,7 +184,7 @@ bool app_turn(chat_app *app)
         app->redraw = true;
     }
     bool acted = app->draw.pressed || app->draw.activate;
-    if (!app->redraw || (capped && !acted && begun - app->drawn_at < FRAME_SECONDS)) return false;
+    if (!app->redraw || (capped && !acted && begun - app->drawn_at < frame_seconds(app))) return false;
     hear_engine(app); // only now: one wake-up a frame is enough
     draw_frame(app);
     app->frame_seconds = app->drawn_at - begun;
@@ -219,9 +200,14 @@ static void wake_up(void *user)
 
 bool app_open(chat_app *app, const app_options *options)
 {
-    *app = (chat_app){.editing = -1, .column = {.follow = true}, .redraw = true, .screenshot = options->screenshot};
-    app->home = getenv("HOME");
-    if (app->home && app->home[0] != '/') app->home = NULL;
+    *app = (chat_app){.editing = -1,
+                      .column = {.follow = true},
+                      .redraw = true,
+                      .density = 1,
+                      .screenshot = options->screenshot,
+                      .forced_scale = options->scale};
+    app->home = platform_home();
+    platform_ask_desktop(&app->desktop);
     app->fields[FIELD_SEARCH].single_line = app->fields[FIELD_RENAME].single_line = true;
     app->fields[FIELD_MODEL].single_line = true;
     chat_state_init(&app->state, (uint64_t)time(NULL) << 16);
@@ -229,14 +215,13 @@ bool app_open(chat_app *app, const app_options *options)
     if (options->theme >= 0) app->state.settings.theme = (chat_theme_choice)options->theme;
     app->device = options->device;
     if (options->model) { // remembered, so independent of the folder the program was started in
-        char *full = realpath(options->model, NULL);
-        snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", full ? full : options->model);
+        char *full = platform_full_path(options->model);
+        snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", full);
         free(full);
     }
     if (!open_window(app, options)) return false;
-    app->dark_system = desktop_is_dark(app->home);
     app_apply_theme(app);
-    app->link.cache = base_folder("XDG_CACHE_HOME", app->home, ".cache");
+    app->link.cache = platform_cache_folder();
     app->wake_event = SDL_RegisterEvents(1);
     if (!link_start(&app->link, wake_up, &app->wake_event)) {
         fprintf(stderr, "specexit-chat: no thread can be started: %s\n", SDL_GetError());
@@ -267,6 +252,8 @@ void app_close(chat_app *app)
         input_free(&app->fields[i]);
     chat_text_free(&app->composition);
     models_free(&app->models);
+    models_choices_free(&app->choices);
+    free(app->home);
     free(app->path);
     free(app->data_folder);
     draw_close(&app->draw);

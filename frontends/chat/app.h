@@ -7,10 +7,11 @@
 #include "engine_link.h"
 #include "input.h"
 #include "models.h"
+#include "platform.h"
 #include "store.h"
 
 typedef struct view_message { // what is derived of a message for drawing; rebuilt when version, width or zoom change
-    layout thinking, content;
+    layout thinking, content, failure;
     uint32_t version;
     int width;
     float scale;
@@ -45,10 +46,12 @@ typedef struct chat_app {
     chat_store *store;
     engine_link link;
     chat_input fields[FIELD_COUNT];
-    app_field field;             // has the keyboard
-    chat_text composition;       // of an input method, not part of the text yet
-    int32_t editing;             // the user's message that is being edited, -1: none
-    chat_conversation *renaming; // NULL: none
+    app_field field;                         // has the keyboard
+    chat_text composition;                   // of an input method, not part of the text yet
+    app_field composed;                      // where it stands
+    size_t composition_from, composition_to; // bytes of it that are marked: the clause that is being chosen; the caret
+    int32_t editing;                         // the user's message that is being edited, -1: none
+    chat_conversation *renaming;             // NULL: none
     app_overlay overlay;
     bool drawer;         // the side bar over a narrow window
     view_message *views; // by message
@@ -64,16 +67,22 @@ typedef struct chat_app {
     bool selecting, has_selection, field_selecting;
     bool shortcut_text; // the last key was a shortcut: text that comes with it is not typed
     app_place anchor, head;
-    SDL_Rect transcript, field_rects[FIELD_COUNT];
+    SDL_Rect transcript, field_rects[FIELD_COUNT]; // as drawn last
+    uint8_t field_fonts[FIELD_COUNT];
+    SDL_Rect caret;  // of the field with the keyboard, where the input method shows what can be chosen; window units
     uint32_t copied; // message + 1 whose copy was confirmed
     double copied_until;
     model_list models;
+    path_choices choices; // what the path in FIELD_MODEL could become
     sx_device_info devices[8];
     uint32_t device_count;
     char *data_folder;
-    const char *home;
+    char *home;         // NULL: none
     const char *device; // of this run, for any model; NULL: as remembered
-    bool quit, redraw, dark_system;
+    platform_desktop desktop;
+    float density;      // pixels of the screen in a unit of the window system
+    float forced_scale; // by an option; 0: as the desktop says
+    bool quit, redraw;
     double saved_at, drawn_at, first_frame_at;
     double frame_seconds;   // of the last frame: from waking up to its being shown
     uint32_t wake_event;    // what the engine's thread pushes into the queue of events
@@ -107,15 +116,21 @@ void app_copy_message(chat_app *app, uint32_t message);
 void app_copy_text(const char *text, size_t length);
 void app_export(chat_app *app, bool json);
 void app_open_model(chat_app *app, const char *path);
-void app_read_model_settings(chat_app *app);                            // state.model of settings.model, as remembered
+void app_read_model_settings(chat_app *app); // state.model and state.profile of settings.model, as remembered
 void app_change_model(chat_app *app, const chat_model_settings *model); // remembered; takes effect with the next line
 void app_reload_model(chat_app *app);
-void app_estimate(chat_app *app, const char *path);  // asks for a model's memory, where nothing else is asked for
-void app_open_file(chat_app *app, const char *path); // a model, or an exported conversation (.json)
+void app_estimate(chat_app *app, const char *path); // asks for a model's memory, where nothing else is asked for
+// A model, a draft, a profile, an exported conversation, or a folder of models for the picker.
+void app_open_file(chat_app *app, const char *path);
+void app_find_models(chat_app *app);
+void app_forget_folder(chat_app *app, const char *folder);
+void app_path_typed(chat_app *app);    // in FIELD_MODEL: what it could become
+void app_complete_path(chat_app *app); // as far as it is clear
 void app_open_overlay(chat_app *app, app_overlay overlay);
 void app_zoom(chat_app *app, int direction); // 0: back to 100 %
 void app_cycle_theme(chat_app *app);
 void app_apply_theme(chat_app *app);
+bool app_moves(const chat_app *app); // false: motion is to be reduced
 void app_search(chat_app *app);
 void app_save(chat_app *app, bool now); // at most a few times a second unless `now`
 void app_save_all(chat_app *app);
@@ -130,9 +145,17 @@ void view_sidebar(chat_app *app, SDL_Rect rect);
 void view_transcript(chat_app *app, SDL_Rect rect);
 int view_composer_height(chat_app *app, int width);
 void view_composer(chat_app *app, SDL_Rect rect);
-void view_overlay(chat_app *app); // help, settings, models
+void view_overlay(chat_app *app); // the one that is open
+void view_settings(chat_app *app);
+void view_models(chat_app *app);
+// Opens a panel of that size in logical pixels; returns its inside. It may have been closed by that.
+SDL_Rect view_panel(chat_app *app, int width, int height, const char *title);
+void view_panel_scrolled(chat_app *app, SDL_Rect rect, int height); // behind content of that height in `rect`
 void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, const char *placeholder);
 int view_field_height(chat_app *app, app_field field, int width, chat_font font);
+// Moves the cursor a line up (-1) or down, as lines are broken on the screen. False: it stands in the first or last
+// one.
+bool view_field_step(chat_app *app, app_field field, int direction, bool select);
 app_place view_place_at(chat_app *app, int x, int y);
 void view_frame(chat_app *app);  // everything
 void view_forget(chat_app *app); // drops what is derived of messages
@@ -141,7 +164,8 @@ void view_selection_text(chat_app *app, chat_text *out);
 // ---- Life (app.c)
 typedef struct app_options {
     const char *model, *draft, *device, *data_folder, *screenshot;
-    int width, height; // 0: as remembered
+    int width, height; // 0: as remembered; logical pixels
+    float scale;       // pixels per logical pixel, 0: as the desktop says
     int theme;         // -1: as remembered
     bool no_save;
 } app_options;

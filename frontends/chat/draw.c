@@ -235,6 +235,21 @@ void draw_layout(chat_draw *draw, const layout *l, int x, int y, int top, int bo
     }
 }
 
+void draw_underline(chat_draw *draw, const layout *l, int x, int y, uint32_t from, uint32_t to, int thickness)
+{
+    layout_measure measure = draw_measure(draw);
+    for (uint32_t i = 0; i < l->run_count; i++) {
+        const layout_run *run = &l->runs[i];
+        uint32_t start = from > run->start ? from : run->start;
+        uint32_t end = to < run->start + run->length ? to : run->start + run->length;
+        if (start >= end) continue;
+        int x0 = layout_run_x(l, &measure, run, start), x1 = layout_run_x(l, &measure, run, end);
+        int below = run->y + font_ascent(draw->fonts, run->font) + px(draw, 3);
+        draw_rect(draw, (SDL_Rect){x + (x0 < x1 ? x0 : x1), y + below, x0 < x1 ? x1 - x0 : x0 - x1, thickness},
+                  draw->theme->text);
+    }
+}
+
 // ---- Widgets -------------------------------------------------------------------------------------------------------
 
 static bool contains(SDL_Rect rect, int x, int y)
@@ -295,7 +310,7 @@ bool draw_button(chat_draw *draw, SDL_Rect rect, const char *label, draw_button_
     return (over && draw->pressed) || (focused && draw->activate);
 }
 
-bool draw_slider(chat_draw *draw, SDL_Rect rect, float *value, const char *tip)
+bool draw_slider(chat_draw *draw, SDL_Rect rect, float *value, bool middle_counts, const char *tip)
 {
     const chat_theme *theme = draw->theme;
     bool focused = take_focus(draw, rect), over = draw_inside(draw, rect), changed = false;
@@ -304,15 +319,20 @@ bool draw_slider(chat_draw *draw, SDL_Rect rect, float *value, const char *tip)
     if (over && draw->down && span > 0) {
         float moved = (float)(draw->mouse_x - rect.x - radius) / (float)span;
         moved = moved < 0 ? 0 : moved > 1 ? 1 : moved;
-        if (fabsf(moved - 0.5f) < 0.03f) moved = 0.5f; // the middle is easy to find
+        if (middle_counts && fabsf(moved - 0.5f) < 0.03f) moved = 0.5f; // easy to find
         changed = moved != *value;
         *value = moved;
+    } else if (focused && draw->nudge) {
+        float moved = *value + 0.05f * (float)draw->nudge;
+        *value = moved < 0 ? 0 : moved > 1 ? 1 : roundf(moved * 20) / 20;
+        changed = true;
     }
     int at = rect.x + radius + (int)((float)span * *value);
     int line = px(draw, 4);
     draw_round(draw, (SDL_Rect){rect.x, middle - line / 2, rect.w, line}, line / 2, theme->hover);
     draw_round(draw, (SDL_Rect){rect.x, middle - line / 2, at - rect.x, line}, line / 2, theme->accent);
-    draw_rect(draw, (SDL_Rect){rect.x + rect.w / 2, middle - px(draw, 5), 1, px(draw, 10)}, theme->faint);
+    if (middle_counts)
+        draw_rect(draw, (SDL_Rect){rect.x + rect.w / 2, middle - px(draw, 5), 1, px(draw, 10)}, theme->faint);
     draw_round(draw, (SDL_Rect){at - radius, middle - radius, 2 * radius, 2 * radius}, radius, theme->accent);
     draw_round(draw, (SDL_Rect){at - radius + 2, middle - radius + 2, 2 * radius - 4, 2 * radius - 4}, radius - 2,
                over ? theme->accent_soft : theme->card);

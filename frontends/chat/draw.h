@@ -17,13 +17,15 @@ typedef struct chat_draw {
     bool enabled; // false while something on top has the input
     bool pressed, released, down;
     bool activate;          // Enter or space for the focused widget
+    int nudge;              // arrow keys for the focused slider: -1 left, 1 right
     int clicks;             // of `pressed`: 2 for a double click
     int focus, focus_count; // -1: none; tab moves it
     bool show_focus;
     bool hand, beam; // the pointer's shape, asked for by this frame's widgets
     const char *tip; // of the widget under the pointer; valid during the frame
     SDL_Rect tip_at;
-    SDL_Rect clip; // widgets outside cannot be clicked; width 0: none
+    SDL_Rect caret; // of the field that has the keyboard
+    SDL_Rect clip;  // widgets outside cannot be clicked; width 0: none
 } chat_draw;
 
 typedef enum draw_button_style {
@@ -55,13 +57,15 @@ void draw_text_in(chat_draw *draw, chat_font font, SDL_Rect rect, const char *te
 // The runs and boxes of a layout at x, y that show between `top` and `bottom`; bytes from..to are marked as selected.
 void draw_layout(chat_draw *draw, const layout *l, int x, int y, int top, int bottom, uint32_t from, uint32_t to,
                  bool dimmed);
+// Lines under bytes from..to.
+void draw_underline(chat_draw *draw, const layout *l, int x, int y, uint32_t from, uint32_t to, int thickness);
 layout_measure draw_measure(chat_draw *draw);
 
 bool draw_inside(const chat_draw *draw, SDL_Rect rect); // the pointer, where it may be used
 bool draw_button(chat_draw *draw, SDL_Rect rect, const char *label, draw_button_style style, const char *tip);
 int draw_button_width(chat_draw *draw, const char *label);
-// A bar with a handle; true while it is being moved. `value` is 0..1.
-bool draw_slider(chat_draw *draw, SDL_Rect rect, float *value, const char *tip);
+// A bar with a handle; true while it is being moved. `value` is 0..1; `middle`: that is a place to come back to.
+bool draw_slider(chat_draw *draw, SDL_Rect rect, float *value, bool middle, const char *tip);
 void draw_bar(chat_draw *draw, SDL_Rect rect, float fraction, chat_color color);
 void draw_tip(chat_draw *draw, int width, int height);
 

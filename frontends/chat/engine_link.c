@@ -1,6 +1,6 @@
 #include "engine_link.h"
+#include "models.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,39 +8,6 @@
 static char *copy_or_null(const char *text)
 {
     return text && text[0] ? chat_copy(text) : NULL;
-}
-
-// A draft in the model's folder: a GGUF named after the model, or the only one with "draft" or "eagle" in its name.
-static char *draft_beside(const char *target)
-{
-    const char *slash = strrchr(target, '/');
-    size_t folder_length = slash ? (size_t)(slash - target) : 1;
-    const char *name = slash ? slash + 1 : target;
-    char folder[1024];
-    if (folder_length >= sizeof folder) return NULL;
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)folder_length : 1, slash ? target : ".");
-    size_t stem = strlen(name) > 5 ? strlen(name) - 5 : strlen(name);
-    chat_text found = {0};
-    DIR *directory = opendir(folder);
-    unsigned count = 0;
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        size_t length = strlen(entry->d_name);
-        bool named = chat_contains(entry->d_name, "draft") || chat_contains(entry->d_name, "eagle");
-        if (!named || length < 5 || strcmp(entry->d_name + length - 5, ".gguf") != 0 ||
-            strcmp(entry->d_name, name) == 0)
-            continue;
-        bool exact = strncmp(entry->d_name, name, stem) == 0;
-        if (count++ && !exact) continue;
-        chat_text_clear(&found);
-        chat_text_printf(&found, "%s/%s", folder, entry->d_name);
-        if (exact) {
-            count = 1;
-            break;
-        }
-    }
-    if (directory) closedir(directory);
-    if (count != 1) chat_text_free(&found);
-    return found.data;
 }
 
 bool link_start(engine_link *link, void (*wake)(void *user), void *user)
@@ -64,14 +31,31 @@ static void give(engine_link *link, worker_order_kind kind)
     worker_give(link->worker, &(worker_order){.kind = kind, .opening = link->opening, .reply = link->reply});
 }
 
-static sx_engine_desc engine_desc(const char *target, const char *draft, const chat_model_settings *settings)
+// An order about a model with what lies beside it. The caller frees draft and signal head where they are guessed.
+static worker_order order_of(const engine_link *link, worker_order_kind kind, const char *target, const char *draft,
+                             const chat_model_settings *settings)
 {
-    return (sx_engine_desc){.target_path = target,
-                            .draft_path = draft,
-                            .device = settings->device[0] ? settings->device : NULL,
-                            .context = settings->context,
-                            .kv_type = settings->kv_type,
-                            .template_name = settings->template_name[0] ? settings->template_name : NULL};
+    char *guess = target && !draft ? models_beside(target, MODEL_DRAFT) : NULL;
+    char *signals = target ? models_beside(target, MODEL_SIGNALS) : NULL;
+    return (worker_order){.kind = kind,
+                          .opening = link->opening,
+                          .draft_guessed = guess != NULL,
+                          .signals_guessed = signals != NULL,
+                          .engine = {.target_path = target,
+                                     .draft_path = guess ? guess : draft,
+                                     .signals_path = signals,
+                                     .device = settings->device[0] ? settings->device : NULL,
+                                     .cache_dir = link->cache,
+                                     .context = settings->context,
+                                     .kv_type = settings->kv_type,
+                                     .template_name = settings->template_name[0] ? settings->template_name : NULL}};
+}
+
+static void give_order(engine_link *link, worker_order *order)
+{
+    worker_give(link->worker, order);
+    if (order->draft_guessed) free((void *)order->engine.draft_path);
+    if (order->signals_guessed) free((void *)order->engine.signals_path);
 }
 
 void link_open(engine_link *link, const char *target, const char *draft, const chat_model_settings *settings)
@@ -86,21 +70,16 @@ void link_open(engine_link *link, const char *target, const char *draft, const c
 
 void link_reopen(engine_link *link, const chat_model_settings *settings)
 {
-    char *guess = link->target && !link->draft ? draft_beside(link->target) : NULL;
     link->opened = *settings;
     link_estimated(link); // an answer on its way is about another device
-    worker_order order = {.kind = ORDER_OPEN,
-                          .opening = ++link->opening,
-                          .engine = engine_desc(link->target, guess ? guess : link->draft, settings),
-                          .draft_guessed = guess != NULL};
-    order.engine.cache_dir = link->cache;
+    link->opening++;
     link->phase = LINK_LOADING;
     link->progress = (sx_load_progress){0};
     link->error = (sx_error){0};
     link->owner = NULL;
     link->writing = link->keeping = false;
-    worker_give(link->worker, &order);
-    free(guess);
+    worker_order order = order_of(link, ORDER_OPEN, link->target, link->draft, settings);
+    give_order(link, &order);
 }
 
 // ---- What the worker reports ---------------------------------------------------------------------------------------
@@ -191,6 +170,7 @@ void link_begin(engine_link *link, chat_state *state)
     sx_message *messages = chat_reallocate(NULL, count, sizeof *messages);
     chat_prompt(conversation, (uint32_t)reply->parent, messages, count);
     const chat_settings *settings = &state->settings;
+    const chat_sampling *sampling = &state->model.sampling;
     worker_order order = {.kind = ORDER_BEGIN,
                           .opening = link->opening,
                           .reply = ++link->reply,
@@ -198,7 +178,12 @@ void link_begin(engine_link *link, chat_state *state)
                                        .message_count = count,
                                        .no_thinking = settings->no_thinking,
                                        .maximum_tokens = settings->maximum_tokens,
-                                       .sampling = {.temperature = settings->temperature, .seed = reply->seed},
+                                       .sampling = {.temperature = sampling->temperature,
+                                                    .top_k = sampling->top_k,
+                                                    .top_p = sampling->top_p,
+                                                    .min_p = sampling->min_p,
+                                                    .repetition_penalty = sampling->repetition,
+                                                    .seed = reply->seed},
                                        .policy = chat_policy(state, &conversation->steering),
                                        .drafting = {.kind = settings->drafting}}};
     link->owner = conversation;
@@ -243,14 +228,9 @@ bool link_can_estimate(const engine_link *link)
 
 void link_estimate(engine_link *link, const char *path, const chat_model_settings *settings)
 {
-    char *guess = draft_beside(path);
-    worker_order order = {.kind = ORDER_ESTIMATE,
-                          .opening = link->opening,
-                          .engine = engine_desc(path, guess, settings),
-                          .draft_guessed = guess != NULL};
+    worker_order order = order_of(link, ORDER_ESTIMATE, path, NULL, settings);
     link->estimating = chat_copy(path);
-    worker_give(link->worker, &order);
-    free(guess);
+    give_order(link, &order);
 }
 
 void link_estimated(engine_link *link)

@@ -43,6 +43,7 @@ static void copy_order(worker_order *to, const worker_order *from)
     *to = *from;
     to->engine.target_path = copy_or_null(from->engine.target_path);
     to->engine.draft_path = copy_or_null(from->engine.draft_path);
+    to->engine.signals_path = copy_or_null(from->engine.signals_path);
     to->engine.device = copy_or_null(from->engine.device);
     to->engine.cache_dir = copy_or_null(from->engine.cache_dir);
     to->engine.template_name = copy_or_null(from->engine.template_name);
@@ -61,6 +62,7 @@ static void free_order(worker_order *order)
 {
     free((void *)order->engine.target_path);
     free((void *)order->engine.draft_path);
+    free((void *)order->engine.signals_path);
     free((void *)order->engine.device);
     free((void *)order->engine.cache_dir);
     free((void *)order->engine.template_name);
@@ -194,6 +196,18 @@ static void close_all(engine_worker *worker)
     worker->running = false;
 }
 
+// Leaves out what was only guessed to belong to the model, the last guess first. False: there is nothing left.
+static bool drop_guess(worker_order *order)
+{
+    bool *guessed = order->signals_guessed ? &order->signals_guessed : &order->draft_guessed;
+    const char **path = order->signals_guessed ? &order->engine.signals_path : &order->engine.draft_path;
+    if (!*guessed) return false;
+    free((void *)*path);
+    *path = NULL;
+    *guessed = false;
+    return true;
+}
+
 static void open_model(engine_worker *worker, worker_order *order)
 {
     close_all(worker);
@@ -203,11 +217,8 @@ static void open_model(engine_worker *worker, worker_order *order)
     sx_engine_desc *desc = &worker->opened.engine;
     sx_error error = {0};
     sx_status status = sx_engine_open(desc, &worker->engine, &error);
-    if (status != SX_OK && worker->opened.draft_guessed) {
-        free((void *)desc->draft_path);
-        desc->draft_path = NULL;
+    while (status != SX_OK && drop_guess(&worker->opened))
         status = sx_engine_open(desc, &worker->engine, &error);
-    }
     if (status == SX_OK) return;
     worker->engine = NULL;
     tell_error(worker, REPORT_LOAD_FAILED, &error);
@@ -302,16 +313,15 @@ static void keep_thinking(engine_worker *worker)
     }
 }
 
-static void estimate(engine_worker *worker, const worker_order *order)
+static void estimate(engine_worker *worker, worker_order *order)
 {
     worker_report *report = report_of(worker, REPORT_ESTIMATED);
-    sx_engine_desc desc = order->engine;
     report->error = (sx_error){SX_ERROR_ARGUMENT, "No model is open whose device could be asked."};
     sx_status status = SX_ERROR_ARGUMENT;
-    if (worker->session) status = sx_engine_estimate(worker->engine, &desc, &report->estimate, &report->error);
-    if (worker->session && status != SX_OK && order->draft_guessed) { // as open_model does
-        desc.draft_path = NULL;
-        status = sx_engine_estimate(worker->engine, &desc, &report->estimate, &report->error);
+    if (worker->session) {
+        do { // as open_model does
+            status = sx_engine_estimate(worker->engine, &order->engine, &report->estimate, &report->error);
+        } while (status != SX_OK && drop_guess(order));
     }
     report->error.status = status;
     tell(worker, report);

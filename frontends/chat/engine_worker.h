@@ -23,7 +23,7 @@ typedef struct worker_order {
     uint32_t opening;      // counts ORDER_OPENs: reports about an older one are told from those about the present one
     uint32_t reply;        // of ORDER_BEGIN: counts replies
     sx_engine_desc engine; // of ORDER_OPEN and ORDER_ESTIMATE; its strings are copied; log and sources must be unset
-    bool draft_guessed;    // go on without the draft when the model does not open with it
+    bool draft_guessed, signals_guessed; // go on without when the model does not open with it
     sx_generate_desc
         generate; // of ORDER_BEGIN; the messages and the exit message are copied, no other pointers are set
 } worker_order;

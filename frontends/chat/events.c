@@ -7,6 +7,7 @@
 static void edit_changed(chat_app *app)
 {
     if (app->field == FIELD_SEARCH) app_search(app);
+    if (app->field == FIELD_MODEL) app_path_typed(app);
 }
 
 static bool field_key(chat_app *app, SDL_Keycode key, bool control, bool shift)
@@ -248,17 +249,17 @@ static void step_sibling(chat_app *app, int direction)
     }
 }
 
-static void vertical(chat_app *app, int direction)
+// A line up or down; beyond the first and last one, what was sent before or after.
+static void vertical(chat_app *app, int direction, bool select)
 {
     chat_input *input = &app->fields[app->field];
     if (app->field == FIELD_COMPOSER && direction < 0 && input_is_empty(input) && app_take_back(app)) return;
-    if (app->field == FIELD_COMPOSER && app->editing < 0 &&
-        !memchr(chat_text_string(&input->text), '\n', input->text.length)) {
+    if (view_field_step(app, app->field, direction, select)) return;
+    if (app->field == FIELD_COMPOSER && app->editing < 0 && !select) {
         input_recall(input, direction);
-        return;
+    } else {
+        input_move(input, direction, INPUT_ALL, select);
     }
-    input_move(input, direction, INPUT_LINE, false); // to the line's end, then over it, keeping it simple
-    input_move(input, direction, INPUT_CHARACTER, false);
 }
 
 static bool plain_key(chat_app *app, SDL_Keycode key, bool shift)
@@ -278,6 +279,10 @@ static bool plain_key(chat_app *app, SDL_Keycode key, bool shift)
         enter(app, shift);
         return true;
     case SDLK_TAB:
+        if (app->field == FIELD_MODEL && !shift && app->draw.focus < 0 && !input_is_empty(&app->fields[FIELD_MODEL])) {
+            app_complete_path(app);
+            return true;
+        }
         app->draw.show_focus = true;
         app->draw.focus += shift ? -1 : 1;
         if (app->draw.focus < -1) app->draw.focus = app->draw.focus_count - 1;
@@ -289,10 +294,10 @@ static bool plain_key(chat_app *app, SDL_Keycode key, bool shift)
         scroll_by(app, app->view_height * 9 / 10);
         return true;
     case SDLK_UP:
-        vertical(app, -1);
+        vertical(app, -1, shift);
         return true;
     case SDLK_DOWN:
-        vertical(app, 1);
+        vertical(app, 1, shift);
         return true;
     default:
         return false;
@@ -302,11 +307,32 @@ static bool plain_key(chat_app *app, SDL_Keycode key, bool shift)
 static void write_screenshot(chat_app *app)
 {
     SDL_Surface *surface = SDL_CreateRGBSurfaceWithFormat(0, app->width, app->height, 32, SDL_PIXELFORMAT_ARGB8888);
-    if (!surface || !app->screenshot) return;
+    if (!surface || !app->screenshot) {
+        SDL_FreeSurface(surface);
+        return;
+    }
     view_frame(app);
     if (SDL_RenderReadPixels(app->renderer, NULL, SDL_PIXELFORMAT_ARGB8888, surface->pixels, surface->pitch) == 0)
         SDL_SaveBMP(surface, app->screenshot);
     SDL_FreeSurface(surface);
+}
+
+// Keys of the widget that Tab has reached.
+static bool focus_key(chat_app *app, SDL_Keycode key)
+{
+    if (key == SDLK_LEFT || key == SDLK_RIGHT) app->draw.nudge = key == SDLK_LEFT ? -1 : 1;
+    if (key == SDLK_SPACE) {
+        app->draw.activate = true;
+        app->shortcut_text = true; // the space that comes with it
+    }
+    return key == SDLK_LEFT || key == SDLK_RIGHT || key == SDLK_SPACE;
+}
+
+static void steer(chat_app *app, int direction)
+{
+    chat_steering steering = app->state.current->steering;
+    steering.effort = (float)((int)(steering.effort * 10 + 0.5f) + direction) / 10;
+    chat_steer(&app->state, steering);
 }
 
 static void key_down(chat_app *app, const SDL_KeyboardEvent *event)
@@ -316,11 +342,14 @@ static void key_down(chat_app *app, const SDL_KeyboardEvent *event)
     bool alt = event->keysym.mod & KMOD_ALT;
     app->shortcut_text = control;
     if (app->composition.length) return; // the input method has the keys
+    if (app->draw.focus >= 0 && focus_key(app, key)) return;
     if (key != SDLK_TAB && key != SDLK_RETURN && key != SDLK_LSHIFT && key != SDLK_RSHIFT) app->draw.focus = -1;
     if (key == SDLK_F12) {
         write_screenshot(app);
     } else if (alt && (key == SDLK_LEFT || key == SDLK_RIGHT)) {
         step_sibling(app, key == SDLK_LEFT ? -1 : 1);
+    } else if (alt && (key == SDLK_UP || key == SDLK_DOWN)) {
+        steer(app, key == SDLK_UP ? 1 : -1);
     } else if (field_key(app, key, control, shift) && !(control && shift && key == SDLK_BACKSPACE)) {
         return;
     } else if (control && shift) {
@@ -343,12 +372,12 @@ static void begin_selection(chat_app *app, int x, int y)
     app->has_selection = false;
 }
 
-static void pointer_button(chat_app *app, const SDL_MouseButtonEvent *event, float density)
+static void pointer_button(chat_app *app, const SDL_MouseButtonEvent *event)
 {
     chat_draw *draw = &app->draw;
     if (event->button != SDL_BUTTON_LEFT) return;
-    draw->mouse_x = (int)((float)event->x * density);
-    draw->mouse_y = (int)((float)event->y * density);
+    draw->mouse_x = (int)((float)event->x * app->density);
+    draw->mouse_y = (int)((float)event->y * app->density);
     draw->down = event->type == SDL_MOUSEBUTTONDOWN;
     draw->pressed = draw->down;
     draw->released = !draw->down;
@@ -361,11 +390,11 @@ static void pointer_button(chat_app *app, const SDL_MouseButtonEvent *event, flo
     }
 }
 
-static void pointer_motion(chat_app *app, const SDL_MouseMotionEvent *event, float density)
+static void pointer_motion(chat_app *app, const SDL_MouseMotionEvent *event)
 {
     chat_draw *draw = &app->draw;
-    draw->mouse_x = (int)((float)event->x * density);
-    draw->mouse_y = (int)((float)event->y * density);
+    draw->mouse_x = (int)((float)event->x * app->density);
+    draw->mouse_y = (int)((float)event->y * app->density);
     if (!app->selecting) return;
     app->head = view_place_at(app, draw->mouse_x, draw->mouse_y);
     app->has_selection = app->head.part != app->anchor.part || app->head.offset != app->anchor.offset;
@@ -386,12 +415,28 @@ static void wheel(chat_app *app, const SDL_MouseWheelEvent *event)
     }
 }
 
+static size_t bytes_of(const chat_text *text, int32_t characters)
+{
+    size_t at = 0;
+    while (characters-- > 0 && at < text->length)
+        at = chat_utf8_next(text->data, text->length, at);
+    return at;
+}
+
+// Text that an input method is composing: shown where it will stand, but not there yet. `start` and `length` mark the
+// clause that is being chosen, in characters; some send 0 and 0, then the caret stands behind all.
+static void compose(chat_app *app, const char *text, int32_t start, int32_t length)
+{
+    chat_text *composition = &app->composition;
+    chat_text_set(composition, text, strlen(text));
+    app->composed = app->field;
+    app->composition_from = bytes_of(composition, start);
+    app->composition_to = bytes_of(composition, start + (length > 0 ? length : 0));
+    if (start <= 0 && length <= 0) app->composition_from = app->composition_to = composition->length;
+}
+
 static void take_text(chat_app *app, const SDL_Event *event)
 {
-    if (event->type == SDL_TEXTEDITING) {
-        chat_text_set(&app->composition, event->edit.text, strlen(event->edit.text));
-        return;
-    }
     chat_text_clear(&app->composition);
     if (app->shortcut_text) return;
     input_insert(&app->fields[app->field], event->text.text, strlen(event->text.text));
@@ -400,9 +445,6 @@ static void take_text(chat_app *app, const SDL_Event *event)
 
 void app_event(chat_app *app, const SDL_Event *event)
 {
-    int window_width, window_height;
-    SDL_GetWindowSize(app->window, &window_width, &window_height);
-    float density = window_width > 0 ? (float)app->width / (float)window_width : 1;
     app->redraw = true;
     switch (event->type) {
     case SDL_QUIT:
@@ -412,15 +454,27 @@ void app_event(chat_app *app, const SDL_Event *event)
         key_down(app, &event->key);
         break;
     case SDL_TEXTINPUT:
-    case SDL_TEXTEDITING:
         take_text(app, event);
+        break;
+    case SDL_TEXTEDITING:
+        compose(app, event->edit.text, event->edit.start, event->edit.length);
+        break;
+    case SDL_TEXTEDITING_EXT:
+        compose(app, event->editExt.text, event->editExt.start, event->editExt.length);
+        SDL_free(event->editExt.text);
+        break;
+    case SDL_WINDOWEVENT:
+        if (event->window.event == SDL_WINDOWEVENT_FOCUS_GAINED) { // the desktop's settings may have changed meanwhile
+            platform_ask_desktop(&app->desktop);
+            app_apply_theme(app);
+        }
         break;
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP:
-        pointer_button(app, &event->button, density);
+        pointer_button(app, &event->button);
         break;
     case SDL_MOUSEMOTION:
-        pointer_motion(app, &event->motion, density);
+        pointer_motion(app, &event->motion);
         break;
     case SDL_MOUSEWHEEL:
         wheel(app, &event->wheel);

@@ -13,6 +13,7 @@ static const char help[] = "Usage: specexit-chat [options] [MODEL.gguf [DRAFT]]\
                            "  --device NAME      device by number or part of its name\n"
                            "  --theme NAME       system, light or dark\n"
                            "  --size WxH         size of the window\n"
+                           "  --scale X          how large everything is (default: as the desktop says)\n"
                            "  --data FOLDER      folder of the conversations (default: ~/.local/share/specexit)\n"
                            "  --no-save          keep conversations in memory only\n"
                            "  --screenshot FILE  F12 writes the window to FILE as BMP (for tests)\n"
@@ -41,13 +42,16 @@ int main(int count, char **arguments)
                              : strcmp(argument, "--data") == 0       ? &options.data_folder
                              : strcmp(argument, "--screenshot") == 0 ? &options.screenshot
                                                                      : NULL;
+        bool scale = strcmp(argument, "--scale") == 0;
         bool theme = strcmp(argument, "--theme") == 0, size = strcmp(argument, "--size") == 0;
-        if ((takes || theme || size) && !value) return usage("a value is missing after ", argument);
+        if ((takes || theme || size || scale) && !value) return usage("a value is missing after ", argument);
         if (takes) *takes = value;
         if (theme && (options.theme = theme_number(value)) < 0) return usage("no such theme: ", value);
         if (size && sscanf(value, "%dx%d", &options.width, &options.height) != 2) return usage("not a size: ", value);
-        i += takes || theme || size;
-        if (takes || theme || size) continue;
+        if (scale && !((options.scale = strtof(value, NULL)) >= 0.5f && options.scale <= 8))
+            return usage("not a scale from 0.5 to 8: ", value);
+        i += takes || theme || size || scale;
+        if (takes || theme || size || scale) continue;
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) return fputs(help, stdout) < 0;
         if (strcmp(argument, "--version") == 0) return printf("specexit-chat %s\n", sx_version()) < 0;
         if (strcmp(argument, "--no-save") == 0) {

@@ -10,34 +10,6 @@
 static const sx_exit_thresholds usual = {
     .confidence = 0.8f, .progress = 0.3f, .remain = 200, .margin = -3, .entropy = 0.5f};
 
-void chat_settings_default(chat_settings *settings)
-{
-    *settings = (chat_settings){.zoom = 1, .steering = {.effort = 0.5f}, .window_width = 1180, .window_height = 780};
-}
-
-static float clamp(float value, float low, float high, float otherwise)
-{
-    if (!isfinite(value)) return otherwise;
-    return value < low ? low : value > high ? high : value;
-}
-
-static void clamp_steering(chat_steering *steering)
-{
-    steering->effort = clamp(steering->effort, 0, 1, 0.5f);
-    if (steering->policy > SX_POLICY_ENTROPY) steering->policy = SX_POLICY_AUTO;
-}
-
-void chat_settings_clamp(chat_settings *settings)
-{
-    settings->zoom = clamp(settings->zoom, 0.6f, 2.5f, 1);
-    clamp_steering(&settings->steering);
-    settings->temperature = clamp(settings->temperature, 0, 2, 0);
-    if (settings->theme > CHAT_THEME_DARK) settings->theme = CHAT_THEME_SYSTEM;
-    if (settings->drafting > SX_DRAFT_TREE) settings->drafting = SX_DRAFT_AUTO;
-    if (settings->window_width < 320 || settings->window_width > 16384) settings->window_width = 1180;
-    if (settings->window_height < 320 || settings->window_height > 16384) settings->window_height = 780;
-}
-
 void chat_state_init(chat_state *state, uint64_t seed)
 {
     *state = (chat_state){.next_seed = seed, .calibrated = usual};
@@ -131,7 +103,7 @@ void chat_select_conversation(chat_state *state, chat_conversation *conversation
 
 void chat_steer(chat_state *state, chat_steering steering)
 {
-    clamp_steering(&steering);
+    chat_steering_clamp(&steering);
     state->current->steering = state->settings.steering = steering;
     state->current->dirty = true;
 }
@@ -536,8 +508,8 @@ chat_forecast chat_thinking_forecast(const chat_message *message)
         if (!message->points[i].has_signals) continue;
         const sx_signals *signals = &message->points[i].smoothed;
         forecast.known = true;
-        forecast.progress = clamp(signals->progress, 0, 1, 0);
-        forecast.tokens = (uint32_t)clamp(signals->remain, 0, 1e6f, 0);
+        forecast.progress = chat_clamp(signals->progress, 0, 1, 0);
+        forecast.tokens = (uint32_t)chat_clamp(signals->remain, 0, 1e6f, 0);
         if (message->tokens_per_second > 0) forecast.seconds = forecast.tokens / message->tokens_per_second;
         break;
     }
@@ -552,46 +524,6 @@ void chat_thinking_sentence(const chat_message *message, char *text, size_t size
         snprintf(text + length, size - (size_t)length, " · %s", message->exit_sentence);
 }
 
-// ---- Settings of a model -------------------------------------------------------------------------------------------
-
-void chat_model_settings_default(chat_model_settings *model, const chat_settings *settings)
-{
-    *model = (chat_model_settings){0};
-    snprintf(model->device, sizeof model->device, "%s", settings->device);
-}
-
-void chat_model_settings_clamp(chat_model_settings *model)
-{
-    if (model->context > 1u << 20) model->context = 0;
-    if (model->kv_type > SX_KV_Q8_0) model->kv_type = SX_KV_F16;
-}
-
-bool chat_model_settings_equal(const chat_model_settings *a, const chat_model_settings *b)
-{
-    return a->context == b->context && a->kv_type == b->kv_type && strcmp(a->template_name, b->template_name) == 0 &&
-           strcmp(a->device, b->device) == 0;
-}
-
-void chat_step_template(chat_model_settings *model, const char *names, int direction)
-{
-    enum { LIMIT = 64 };
-    const char *starts[LIMIT] = {""};
-    size_t lengths[LIMIT] = {0};
-    int count = 1, at = 0;
-    while (*names && count < LIMIT) {
-        starts[count] = names;
-        lengths[count] = strcspn(names, ",");
-        names += lengths[count];
-        names += strspn(names, ", ");
-        count++;
-    }
-    for (int i = 1; i < count; i++)
-        if (strlen(model->template_name) == lengths[i] && strncmp(model->template_name, starts[i], lengths[i]) == 0)
-            at = i;
-    at = (at + direction + count) % count;
-    snprintf(model->template_name, sizeof model->template_name, "%.*s", (int)lengths[at], starts[at]);
-}
-
 // ---- Settings to the engine ----------------------------------------------------------------------------------------
 
 static float between(float little, float middle, float much, float effort)
@@ -599,10 +531,22 @@ static float between(float little, float middle, float much, float effort)
     return effort < 0.5f ? little + (middle - little) * effort * 2 : middle + (much - middle) * (effort - 0.5f) * 2;
 }
 
+const sx_exit_rule *chat_rule(const chat_state *state, float effort)
+{
+    const sx_profile *profile = &state->profile;
+    if (!profile->level_count || effort >= 0.995f) return NULL;
+    if (chat_effort_is_calibrated(effort) && profile->has_chosen) return &profile->chosen;
+    uint32_t level = (uint32_t)(effort * (float)profile->level_count);
+    return &profile->levels[level < profile->level_count ? level : profile->level_count - 1];
+}
+
 sx_exit_thresholds chat_thresholds_of(const chat_state *state, const chat_steering *steering)
 {
     float effort = steering->effort;
     const sx_exit_thresholds *middle = &state->calibrated;
+    const sx_exit_rule *rule = steering->policy <= SX_POLICY_SIGNALS ? chat_rule(state, effort) : NULL;
+    if (rule)
+        return (sx_exit_thresholds){.confidence = rule->confidence, .progress = rule->progress, .remain = rule->remain};
     return (sx_exit_thresholds){.confidence = between(0.3f, middle->confidence, 0.99f, effort),
                                 .progress = between(0.02f, middle->progress, 0.95f, effort),
                                 .remain = between(middle->remain * 5, middle->remain, 4, effort),
@@ -618,8 +562,12 @@ bool chat_effort_is_calibrated(float effort)
 sx_policy chat_policy(const chat_state *state, const chat_steering *steering)
 {
     sx_policy policy = {.kind = steering->policy};
+    bool by_signals = policy.kind == SX_POLICY_AUTO || policy.kind == SX_POLICY_SIGNALS;
+    const sx_exit_rule *rule = by_signals ? chat_rule(state, steering->effort) : NULL;
     if (steering->effort >= 0.995f) {
         policy.kind = SX_POLICY_NONE;
+    } else if (rule) {
+        sx_exit_rule_apply(rule, &policy);
     } else if (!chat_effort_is_calibrated(steering->effort)) { // in the middle zeros ask for the calibrated ones
         sx_exit_thresholds thresholds = chat_thresholds_of(state, steering);
         policy.confidence = thresholds.confidence;
@@ -631,7 +579,7 @@ sx_policy chat_policy(const chat_state *state, const chat_steering *steering)
     return policy;
 }
 
-const char *chat_effort_name(float effort)
+static const char *effort_name(float effort)
 {
     return effort < 0.15f    ? "Thinks very little"
            : effort < 0.45f  ? "Thinks less"
@@ -639,4 +587,18 @@ const char *chat_effort_name(float effort)
            : effort < 0.85f  ? "Thinks more"
            : effort < 0.995f ? "Thinks long"
                              : "Thinks as long as it wants";
+}
+
+void chat_effort_text(const chat_state *state, float effort, char *text, size_t size)
+{
+    const sx_exit_rule *rule = chat_rule(state, effort);
+    const sx_profile *profile = &state->profile;
+    if (!rule) {
+        snprintf(text, size, "%s", effort_name(effort));
+    } else if (rule == &profile->chosen) {
+        snprintf(text, size, "As chosen: about %.0f tokens, %.0f %% right", rule->tokens, 100 * rule->accuracy);
+    } else {
+        snprintf(text, size, "Level %u of %u: about %.0f tokens, %.0f %% right", (unsigned)(rule - profile->levels) + 1,
+                 profile->level_count, rule->tokens, 100 * rule->accuracy);
+    }
 }

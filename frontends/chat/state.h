@@ -7,7 +7,7 @@
 #ifndef CHAT_STATE_H
 #define CHAT_STATE_H
 
-#include "specexit.h"
+#include "settings.h"
 #include "text.h"
 
 typedef struct chat_point { // the signals at one token of the thinking
@@ -48,11 +48,6 @@ typedef struct chat_message {
     bool dirty;       // not saved yet
 } chat_message;
 
-typedef struct chat_steering { // how long replies think
-    float effort;              // 0: think little .. 0.5: as calibrated .. 1: think as long as it wants
-    sx_policy_kind policy;
-} chat_steering;
-
 typedef struct chat_conversation {
     int64_t id; // in the store, 0: not there yet
     chat_steering steering;
@@ -66,32 +61,6 @@ typedef struct chat_conversation {
     bool dirty;
     bool matches; // the search in the side bar
 } chat_conversation;
-
-typedef enum chat_theme_choice { CHAT_THEME_SYSTEM = 0, CHAT_THEME_LIGHT, CHAT_THEME_DARK } chat_theme_choice;
-
-typedef struct chat_settings {
-    chat_theme_choice theme;
-    float zoom;             // 1: 100 %
-    chat_steering steering; // of the conversation that is shown, for the next new one
-    sx_draft_kind drafting;
-    float temperature;
-    uint64_t seed;           // 0: another one for every reply
-    uint32_t maximum_tokens; // of a reply, 0: what the context holds
-    bool no_thinking;
-    bool hide_plot;
-    bool hide_sidebar;
-    bool reduced_motion;
-    char device[128]; // chosen last, for models that have no settings of their own
-    char model[1024]; // "": the bundled one
-    int window_width, window_height;
-} chat_settings;
-
-typedef struct chat_model_settings { // of one model file; they take effect when it is loaded
-    uint32_t context;                // tokens, 0: the engine's choice
-    sx_kv_type kv_type;
-    char template_name[32]; // "": the model's own
-    char device[128];       // "": the best
-} chat_model_settings;
 
 typedef struct chat_question { // sent by the user, not asked yet
     chat_conversation *conversation;
@@ -117,13 +86,12 @@ typedef struct chat_state {
     chat_settings settings;
     chat_model_settings model;     // of settings.model, as they are to be when it is loaded next
     sx_exit_thresholds calibrated; // of the model that is open: where the slider's middle is
+    sx_profile profile;            // of that model; level_count 0: the slider moves the thresholds themselves
     chat_text notice;              // one line for the user until dismissed
 } chat_state;
 
 void chat_state_init(chat_state *state, uint64_t seed);
 void chat_state_free(chat_state *state);
-void chat_settings_default(chat_settings *settings);
-void chat_settings_clamp(chat_settings *settings); // after reading them from outside
 
 // ---- Conversations
 chat_conversation *chat_new_conversation(chat_state *state, int64_t now); // an empty current one is kept
@@ -179,19 +147,14 @@ chat_forecast chat_thinking_forecast(const chat_message *message);
 // "thought for 214 tokens · left early: ..." into text.
 void chat_thinking_sentence(const chat_message *message, char *text, size_t size);
 
-// ---- Settings of a model
-void chat_model_settings_default(chat_model_settings *model, const chat_settings *settings);
-void chat_model_settings_clamp(chat_model_settings *model); // after reading them from outside
-bool chat_model_settings_equal(const chat_model_settings *a, const chat_model_settings *b);
-// The name after (1) or before (-1) in `names`, which are separated by ", "; the model's own stands between last and
-// first.
-void chat_step_template(chat_model_settings *model, const char *names, int direction);
-
 // ---- Settings to the engine
 sx_policy chat_policy(const chat_state *state, const chat_steering *steering);
 sx_exit_thresholds chat_thresholds_of(const chat_state *state,
                                       const chat_steering *steering); // where the slider stands
 bool chat_effort_is_calibrated(float effort);                         // the slider stands in the middle
-const char *chat_effort_name(float effort);
+// "Thinks less", or what the profile promises: "Level 2 of 5: about 34 tokens, 97 % right".
+void chat_effort_text(const chat_state *state, float effort, char *text, size_t size);
+// The profile's rule where the slider stands; NULL: there is no profile, or it thinks as long as it wants.
+const sx_exit_rule *chat_rule(const chat_state *state, float effort);
 
 #endif

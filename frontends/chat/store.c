@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_VERSION = 2 }; // 1: conversations without effort and policy
+// 1: conversations without effort and policy; 2: models without sampling and profile, which the settings had for all
+enum { SCHEMA_VERSION = 3 };
 
 struct chat_store {
     sqlite3 *database;
@@ -24,12 +25,19 @@ static const char schema[] =
     " seed INTEGER NOT NULL, confidence REAL NOT NULL, progress REAL NOT NULL, remain REAL NOT NULL, points BLOB,"
     " PRIMARY KEY(conversation, number)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS models(path TEXT PRIMARY KEY, context INTEGER NOT NULL, kv_type INTEGER NOT NULL,"
-    " template TEXT NOT NULL, device TEXT NOT NULL) WITHOUT ROWID;"
+    " template TEXT NOT NULL, device TEXT NOT NULL, temperature REAL, top_p REAL, top_k INTEGER, min_p REAL,"
+    " repetition REAL, profile TEXT) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS settings(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;";
 
 // Conversations of then are steered as the settings say: NULL.
 static const char from_version_1[] =
     "ALTER TABLE conversations ADD COLUMN effort REAL; ALTER TABLE conversations ADD COLUMN policy INTEGER";
+
+// Models of then draw with the temperature of the settings: NULL.
+static const char from_version_2[] =
+    "ALTER TABLE models ADD COLUMN temperature REAL; ALTER TABLE models ADD COLUMN top_p REAL;"
+    "ALTER TABLE models ADD COLUMN top_k INTEGER; ALTER TABLE models ADD COLUMN min_p REAL;"
+    "ALTER TABLE models ADD COLUMN repetition REAL; ALTER TABLE models ADD COLUMN profile TEXT";
 
 static bool run(sqlite3 *database, const char *sql)
 {
@@ -61,7 +69,8 @@ static bool prepare(sqlite3 *database, const char *path, chat_text *problem)
     }
     snprintf(sql, sizeof sql, "PRAGMA user_version=%d", SCHEMA_VERSION);
     if (version >= 0 && run(database, "BEGIN IMMEDIATE") && (version != 1 || run(database, from_version_1)) &&
-        run(database, schema) && run(database, sql) && run(database, "COMMIT"))
+        (version != 2 || run(database, from_version_2)) && run(database, schema) && run(database, sql) &&
+        run(database, "COMMIT"))
         return true;
     int code = sqlite3_errcode(database);
     const char *what = code == SQLITE_NOTADB || code == SQLITE_CORRUPT      ? "is damaged"
@@ -430,17 +439,17 @@ void chat_store_read_settings(chat_store *store, chat_settings *settings)
     settings->steering.effort = (float)read_number(store, "effort", (double)settings->steering.effort);
     settings->steering.policy = (sx_policy_kind)read_whole(store, "policy", settings->steering.policy);
     settings->drafting = (sx_draft_kind)read_whole(store, "drafting", settings->drafting);
-    settings->temperature = (float)read_number(store, "temperature", (double)settings->temperature);
     settings->seed = (uint64_t)read_whole(store, "seed", 0);
     settings->maximum_tokens = (uint32_t)read_whole(store, "maximum_tokens", 0);
     settings->no_thinking = read_whole(store, "no_thinking", 0);
     settings->hide_plot = read_whole(store, "hide_plot", 0);
     settings->hide_sidebar = read_whole(store, "hide_sidebar", 0);
-    settings->reduced_motion = read_whole(store, "reduced_motion", 0);
+    settings->motion = (chat_motion)read_whole(store, "motion", settings->motion);
     settings->window_width = read_whole(store, "window_width", settings->window_width);
     settings->window_height = read_whole(store, "window_height", settings->window_height);
     read_string(store, "device", settings->device, sizeof settings->device);
     read_string(store, "model", settings->model, sizeof settings->model);
+    read_string(store, "folders", settings->folders, sizeof settings->folders);
     chat_settings_clamp(settings);
 }
 
@@ -465,32 +474,51 @@ void chat_store_write_settings(chat_store *store, const chat_settings *settings)
     write_value(store, "effort", (double)settings->steering.effort, NULL);
     write_value(store, "policy", settings->steering.policy, NULL);
     write_value(store, "drafting", settings->drafting, NULL);
-    write_value(store, "temperature", (double)settings->temperature, NULL);
     write_value(store, "seed", (double)settings->seed, NULL);
     write_value(store, "maximum_tokens", settings->maximum_tokens, NULL);
     write_value(store, "no_thinking", settings->no_thinking, NULL);
     write_value(store, "hide_plot", settings->hide_plot, NULL);
     write_value(store, "hide_sidebar", settings->hide_sidebar, NULL);
-    write_value(store, "reduced_motion", settings->reduced_motion, NULL);
+    write_value(store, "motion", settings->motion, NULL);
     write_value(store, "window_width", settings->window_width, NULL);
     write_value(store, "window_height", settings->window_height, NULL);
     write_value(store, "device", 0, settings->device);
     write_value(store, "model", 0, settings->model);
+    write_value(store, "folders", 0, settings->folders);
     run(store->database, "COMMIT");
+}
+
+// Out-of-range numbers must not reach a cast.
+static float read_fraction(sqlite3_stmt *statement, int column, double otherwise)
+{
+    double value =
+        sqlite3_column_type(statement, column) == SQLITE_NULL ? otherwise : sqlite3_column_double(statement, column);
+    return value >= 0 && value <= 1000 ? (float)value : 0;
 }
 
 bool chat_store_read_model(chat_store *store, const char *path, chat_model_settings *model)
 {
     sqlite3_stmt *statement =
-        statement_of(store, "SELECT context, kv_type, template, device FROM models WHERE path = ?");
+        statement_of(store, "SELECT context, kv_type, template, device, temperature, top_p, min_p, repetition, top_k,"
+                            " profile FROM models WHERE path = ?");
     if (statement) sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
     bool found = statement && sqlite3_step(statement) == SQLITE_ROW;
     if (found) {
-        int64_t context = sqlite3_column_int64(statement, 0);
-        *model = (chat_model_settings){.context = context > 0 && context <= UINT32_MAX ? (uint32_t)context : 0,
-                                       .kv_type = (sx_kv_type)sqlite3_column_int(statement, 1)};
+        int64_t context = sqlite3_column_int64(statement, 0), top_k = sqlite3_column_int64(statement, 8);
+        *model = (chat_model_settings){
+            .context = context > 0 && context <= UINT32_MAX ? (uint32_t)context : 0,
+            .kv_type = (sx_kv_type)sqlite3_column_int(statement, 1),
+            .sampling = {.temperature = read_fraction(statement, 4, read_number(store, "temperature", 0)),
+                         .top_p = read_fraction(statement, 5, 0),
+                         .min_p = read_fraction(statement, 6, 0),
+                         .repetition = read_fraction(statement, 7, 0),
+                         .top_k = top_k > 0 && top_k <= UINT32_MAX ? (uint32_t)top_k : 0}};
         copy_column(statement, 2, model->template_name, sizeof model->template_name);
         copy_column(statement, 3, model->device, sizeof model->device);
+        copy_column(statement, 9, model->profile, sizeof model->profile);
+        chat_model_settings_clamp(model);
+    } else {
+        model->sampling.temperature = (float)read_number(store, "temperature", (double)model->sampling.temperature);
         chat_model_settings_clamp(model);
     }
     sqlite3_finalize(statement);
@@ -499,13 +527,20 @@ bool chat_store_read_model(chat_store *store, const char *path, chat_model_setti
 
 void chat_store_write_model(chat_store *store, const char *path, const chat_model_settings *model)
 {
-    sqlite3_stmt *statement = statement_of(
-        store, "INSERT OR REPLACE INTO models(path, context, kv_type, template, device) VALUES(?, ?, ?, ?, ?)");
+    sqlite3_stmt *statement =
+        statement_of(store, "INSERT OR REPLACE INTO models(path, context, kv_type, template, device, temperature,"
+                            " top_p, min_p, repetition, top_k, profile) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     if (!statement) return;
     sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, model->context);
     sqlite3_bind_int(statement, 3, model->kv_type);
     sqlite3_bind_text(statement, 4, model->template_name, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 5, model->device, -1, SQLITE_STATIC);
+    sqlite3_bind_double(statement, 6, (double)model->sampling.temperature);
+    sqlite3_bind_double(statement, 7, (double)model->sampling.top_p);
+    sqlite3_bind_double(statement, 8, (double)model->sampling.min_p);
+    sqlite3_bind_double(statement, 9, (double)model->sampling.repetition);
+    sqlite3_bind_int64(statement, 10, model->sampling.top_k);
+    sqlite3_bind_text(statement, 11, model->profile, -1, SQLITE_STATIC);
     finish(statement);
 }

@@ -8,30 +8,54 @@ enum { SIDEBAR = 264, NARROW = 760, HEADER = 52, ROW = 36, COMPOSER_LINES = 8 };
 
 // ---- Text fields ---------------------------------------------------------------------------------------------------
 
-// The text with what an input method is composing put in at the cursor.
-static void field_layout(chat_app *app, app_field field, int width, chat_font font, layout *out, size_t *cursor)
+typedef struct field_text { // as it is shown
+    layout l;
+    size_t cursor, from, to;    // what is selected
+    size_t composed, composing; // what an input method is composing: from, to
+} field_text;
+
+// What is being composed stands in place of what is selected, which it will replace.
+static field_text field_layout(chat_app *app, app_field field, int width, chat_font font)
 {
     const chat_input *input = &app->fields[field];
     layout_measure measure = draw_measure(&app->draw);
     chat_text text = {0};
+    field_text out = {.cursor = input->cursor};
+    input_selection(input, &out.from, &out.to);
     chat_text_append(&text, chat_text_string(&input->text), input->text.length);
-    *cursor = input->cursor;
     if (app->field == field && app->composition.length) {
-        chat_text_insert(&text, input->cursor, app->composition.data, app->composition.length);
-        *cursor += app->composition.length;
+        chat_text_remove(&text, out.from, out.to - out.from);
+        chat_text_insert(&text, out.from, app->composition.data, app->composition.length);
+        out.composed = out.from;
+        out.composing = out.from + app->composition.length;
+        out.cursor = out.from + app->composition_to;
+        out.to = out.from;
     }
-    layout_build_plain(out, chat_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
+    layout_build_plain(&out.l, chat_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
     chat_text_free(&text);
+    return out;
 }
 
 int view_field_height(chat_app *app, app_field field, int width, chat_font font)
 {
-    layout l = {0};
-    size_t cursor;
-    field_layout(app, field, width, font, &l, &cursor);
-    int height = l.height, line = font_line_height(app->draw.fonts, font);
-    layout_free(&l);
+    field_text shown = field_layout(app, field, width, font);
+    int height = shown.l.height, line = font_line_height(app->draw.fonts, font);
+    layout_free(&shown.l);
     return height < line ? line : height > COMPOSER_LINES * line ? COMPOSER_LINES * line : height;
+}
+
+bool view_field_step(chat_app *app, app_field field, int direction, bool select)
+{
+    chat_font font = (chat_font)app->field_fonts[field];
+    int x, y, height, line = font_line_height(app->draw.fonts, font);
+    field_text shown = field_layout(app, field, app->field_rects[field].w, font);
+    layout_measure measure = draw_measure(&app->draw);
+    layout_position(&shown.l, &measure, (uint32_t)shown.cursor, &x, &y, &height);
+    int wanted = y + height / 2 + direction * line;
+    bool moves = wanted >= 0 && wanted < shown.l.height;
+    if (moves) input_move_to(&app->fields[field], layout_hit(&shown.l, &measure, x, wanted), select);
+    layout_free(&shown.l);
+    return moves;
 }
 
 static void field_pointer(chat_app *app, app_field field, SDL_Rect rect, const layout *l, int top)
@@ -61,30 +85,33 @@ void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, c
     const chat_theme *theme = draw->theme;
     const chat_input *input = &app->fields[field];
     bool focused = app->field == field;
-    layout l = {0};
-    size_t cursor, from, to;
     int x, y, height;
-    field_layout(app, field, rect.w, font, &l, &cursor);
+    field_text shown = field_layout(app, field, rect.w, font);
     layout_measure measure = draw_measure(draw);
-    layout_position(&l, &measure, (uint32_t)cursor, &x, &y, &height);
+    layout_position(&shown.l, &measure, (uint32_t)shown.cursor, &x, &y, &height);
     int top = rect.y;
     if (y + height > rect.h) top -= y + height - rect.h; // the cursor stays in sight
-    input_selection(input, &from, &to);
+    app->field_rects[field] = rect;
+    app->field_fonts[field] = (uint8_t)font;
     SDL_Rect before = draw->clip;
     draw_clip(draw, &rect);
-    field_pointer(app, field, rect, &l, top);
-    if (input->text.length == 0 && app->composition.length == 0)
+    field_pointer(app, field, rect, &shown.l, top);
+    if (input->text.length == 0 && shown.composed == shown.composing)
         draw_text_in(draw, font, (SDL_Rect){rect.x + px(draw, 4), rect.y, rect.w, font_line_height(draw->fonts, font)},
                      placeholder, theme->faint, 0);
-    draw_layout(draw, &l, rect.x, top, rect.y, rect.y + rect.h, focused ? (uint32_t)from : 0,
-                focused ? (uint32_t)to : 0, false);
+    draw_layout(draw, &shown.l, rect.x, top, rect.y, rect.y + rect.h, focused ? (uint32_t)shown.from : 0,
+                focused ? (uint32_t)shown.to : 0, false);
+    if (shown.composed < shown.composing) {
+        draw_underline(draw, &shown.l, rect.x, top, (uint32_t)shown.composed, (uint32_t)shown.composing, px(draw, 1));
+        draw_underline(draw, &shown.l, rect.x, top, (uint32_t)(shown.composed + app->composition_from),
+                       (uint32_t)(shown.composed + app->composition_to), px(draw, 2));
+    }
     if (focused) {
-        SDL_Rect caret = {rect.x + x, top + y + height / 6, px(draw, 1.5f), height - height / 3};
-        draw_rect(draw, caret, theme->accent);
-        SDL_SetTextInputRect(&caret);
+        draw->caret = (SDL_Rect){rect.x + x, top + y + height / 6, px(draw, 1.5f), height - height / 3};
+        draw_rect(draw, draw->caret, theme->accent);
     }
     draw_clip(draw, before.w ? &before : NULL);
-    layout_free(&l);
+    layout_free(&shown.l);
 }
 
 // ---- Composer ------------------------------------------------------------------------------------------------------
@@ -95,11 +122,30 @@ static int composer_width(chat_app *app, int width)
     return inner > most ? most : inner;
 }
 
+// The notice over the composer, wrapped. The caller frees it.
+static layout notice_layout(chat_app *app, int width)
+{
+    layout l = {0};
+    layout_measure measure = draw_measure(&app->draw);
+    layout_build_plain(&l, app->state.notice.data, app->state.notice.length, CHAT_FONT_SMALL, LAYOUT_TEXT,
+                       width - px(&app->draw, 60), &measure);
+    return l;
+}
+
+static int notice_height(chat_app *app, int width)
+{
+    if (!app->state.notice.length) return 0;
+    layout l = notice_layout(app, width);
+    int height = l.height + px(&app->draw, 24);
+    layout_free(&l);
+    return height;
+}
+
 int view_composer_height(chat_app *app, int width)
 {
-    int inner = composer_width(app, width) - px(&app->draw, 32);
-    int notice = app->state.notice.length ? px(&app->draw, 44) : 0;
-    return view_field_height(app, FIELD_COMPOSER, inner, CHAT_FONT_BODY) + px(&app->draw, 12 + 44 + 40) + notice;
+    int outer = composer_width(app, width), inner = outer - px(&app->draw, 32);
+    return view_field_height(app, FIELD_COMPOSER, inner, CHAT_FONT_BODY) + px(&app->draw, 12 + 44 + 40) +
+           notice_height(app, outer);
 }
 
 static void draw_notice(chat_app *app, SDL_Rect rect)
@@ -107,12 +153,9 @@ static void draw_notice(chat_app *app, SDL_Rect rect)
     chat_draw *draw = &app->draw;
     int button = px(draw, 28);
     draw_round(draw, rect, px(draw, 8), draw->theme->accent_soft);
-    SDL_Rect text = {rect.x + px(draw, 12), rect.y, rect.w - button - px(draw, 20), rect.h};
-    draw_text_in(draw, CHAT_FONT_SMALL, text, app->state.notice.data, draw->theme->text, 0);
-    if (draw_inside(draw, text)) {
-        draw->tip = app->state.notice.data;
-        draw->tip_at = text;
-    }
+    layout l = notice_layout(app, rect.w);
+    draw_layout(draw, &l, rect.x + px(draw, 12), rect.y + (rect.h - l.height) / 2, 0, app->height, 0, 0, false);
+    layout_free(&l);
     if (draw_button(draw, (SDL_Rect){rect.x + rect.w - button - px(draw, 4), rect.y + px(draw, 4), button, button}, "×",
                     BUTTON_QUIET, NULL)) {
         chat_text_clear(&app->state.notice);
@@ -154,19 +197,21 @@ static void composer_tools(chat_app *app, SDL_Rect card)
             app_cancel_edit(app);
     }
     chat_settings *settings = &app->state.settings;
-    bool wide = card.w > px(draw, 460);
-    SDL_Rect slider = {card.x + px(draw, 16), y, px(draw, wide ? 150 : 110), height};
+    int left = card.x + px(draw, 16), room = button.x - left - px(draw, 16);
+    SDL_Rect slider = {left, y, px(draw, card.w > px(draw, 460) ? 150 : 110), height};
+    if (slider.w > room) slider.w = room;
     if (settings->no_thinking) {
         draw_text_in(draw, CHAT_FONT_SMALL, slider, "Does not think", draw->theme->dim, 0);
         return;
     }
     chat_steering steering = app->state.current->steering;
-    if (draw_slider(draw, slider, &steering.effort,
+    if (draw_slider(draw, slider, &steering.effort, true,
                     "Think little … think long: moves all thresholds of the early exit, in this chat"))
         chat_steer(&app->state, steering);
     SDL_Rect name = {slider.x + slider.w + px(draw, 12), y, button.x - slider.x - slider.w - px(draw, 16), height};
-    if (name.w > px(draw, 40))
-        draw_text_in(draw, CHAT_FONT_SMALL, name, chat_effort_name(steering.effort), draw->theme->dim, 0);
+    char effort[96];
+    chat_effort_text(&app->state, steering.effort, effort, sizeof effort);
+    if (name.w > px(draw, 40)) draw_text_in(draw, CHAT_FONT_SMALL, name, effort, draw->theme->dim, 0);
 }
 
 void view_composer(chat_app *app, SDL_Rect rect)
@@ -174,8 +219,9 @@ void view_composer(chat_app *app, SDL_Rect rect)
     chat_draw *draw = &app->draw;
     int width = composer_width(app, rect.w), x = rect.x + (rect.w - width) / 2, y = rect.y;
     if (app->state.notice.length) {
-        draw_notice(app, (SDL_Rect){x, y, width, px(draw, 36)});
-        y += px(draw, 44);
+        int height = notice_height(app, width);
+        draw_notice(app, (SDL_Rect){x, y, width, height - px(draw, 8)});
+        y += height;
     }
     int bottom = rect.y + rect.h - px(draw, 28);
     SDL_Rect card = {x, y, width, bottom - y};
@@ -185,7 +231,9 @@ void view_composer(chat_app *app, SDL_Rect rect)
     view_field(app, FIELD_COMPOSER, field, CHAT_FONT_BODY, app->editing >= 0 ? "Change the question" : "Ask something");
     composer_tools(app, card);
     draw_text_in(draw, CHAT_FONT_TINY, (SDL_Rect){x, bottom + px(draw, 2), width, px(draw, 22)},
-                 "Enter sends · Shift+Enter starts a line · Esc answers now · F1 all keys", draw->theme->faint, 1);
+                 width > px(draw, 420) ? "Enter sends · Shift+Enter starts a line · Esc answers now · F1 all keys"
+                                       : "Enter sends · Esc answers now · F1 all keys",
+                 draw->theme->faint, 1);
 }
 
 // ---- Side bar ------------------------------------------------------------------------------------------------------
@@ -365,7 +413,7 @@ void view_frame(chat_app *app)
         SDL_Rect panel = {0, 0, px(draw, SIDEBAR) < app->width ? px(draw, SIDEBAR) : app->width, app->height};
         view_sidebar(app, panel);
         if (draw->pressed && draw->mouse_x > panel.w) app->drawer = false;
-    } else if (app->overlay) {
+    } else if (app->overlay && modal) { // else it was opened by this very click, which must not reach it
         view_overlay(app);
     }
     draw_tip(draw, app->width, app->height);

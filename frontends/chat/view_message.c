@@ -41,7 +41,7 @@ static void place_reply(chat_app *app, view_message *view, const chat_message *m
     view->content_width = width;
     view->content_y = y;
     if (message->content.length) y += view->content.height + px(draw, 8);
-    if (message->failure.length) y += px(draw, 44);
+    if (message->failure.length) y += view->failure.height + px(draw, 24);
     view->footer_y = y;
     if (message->complete) y += px(draw, FOOTER);
     view->height = y + pad + px(draw, 8);
@@ -68,6 +68,8 @@ static void build_reply(chat_app *app, view_message *view, const chat_message *m
     layout_build_plain(&view->thinking, chat_text_string(&packed), packed.length, CHAT_FONT_SMALL, LAYOUT_DIM,
                        width - px(draw, 32), &measure);
     chat_text_free(&packed);
+    layout_build_plain(&view->failure, chat_text_string(&message->failure), message->failure.length, CHAT_FONT_SMALL,
+                       LAYOUT_TEXT, width - px(draw, 24), &measure);
     if (!length) view->thinking.run_count = 0;
     place_reply(app, view, message, width);
 }
@@ -95,6 +97,7 @@ void view_release(view_message *view)
     if (!view->built) return;
     layout_free(&view->thinking);
     layout_free(&view->content);
+    layout_free(&view->failure);
     view->built = false;
 }
 
@@ -320,7 +323,9 @@ static void draw_reply_footer(chat_app *app, uint32_t index, const chat_message 
     bool again = idle && small_button(app, &at, line, "Again", "Another answer, with a new seed (Ctrl+R)");
     bool longer = idle && link_can_keep_thinking(&app->link, &app->state) &&
                   small_button(app, &at, line, "Think longer", "Withdraw the answer and go on thinking (Ctrl+L)");
-    size = snprintf(text, sizeof text, "%u tokens in %.1f s", message->tokens, message->seconds);
+    text[0] = 0;
+    if (message->tokens) // else it was imported
+        size = snprintf(text, sizeof text, "%u tokens in %.1f s", message->tokens, message->seconds);
     if (message->acceptance > 1.05)
         size += snprintf(text + size, sizeof text - (size_t)size, " · %.1f a step", message->acceptance);
     if (message->done_reason == SX_DONE_STOPPED)
@@ -377,10 +382,11 @@ static void draw_reply(chat_app *app, uint32_t index, view_message *view, int x,
         draw_links(app, &view->content, x, y + view->content_y);
     }
     if (message->failure.length) {
-        SDL_Rect rect = {x, y + view->footer_y - px(draw, 40), view->width, px(draw, 36)};
+        int pad = px(draw, 8), height = view->failure.height + 2 * pad;
+        SDL_Rect rect = {x, y + view->footer_y - height - px(draw, 4), view->width, height};
         draw_round(draw, rect, px(draw, 8), draw->theme->danger_soft);
-        draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){rect.x + px(draw, 12), rect.y, rect.w - px(draw, 24), rect.h},
-                     message->failure.data, draw->theme->danger, 0);
+        draw_layout(draw, &view->failure, rect.x + px(draw, 12), rect.y + pad, app->transcript.y,
+                    app->transcript.y + app->transcript.h, 0, 0, false);
     }
     if (message->complete) draw_reply_footer(app, index, message, x, y + view->footer_y);
 }

@@ -49,8 +49,9 @@ static void failure_page(chat_app *app, SDL_Rect rect, int y)
     if (draw_button(draw, (SDL_Rect){x + other + px(draw, 8), y, bundled, px(draw, 32)}, "Use the bundled model",
                     BUTTON_OUTLINE, NULL))
         app_open_model(app, "");
-    static const chat_model_settings usual;
-    if (chat_model_settings_equal(&app->link.opened, &usual)) return; // else they may be why
+    chat_model_settings usual = {.sampling = app->state.model.sampling};
+    snprintf(usual.profile, sizeof usual.profile, "%s", app->state.model.profile);
+    if (chat_model_loads_equal(&app->link.opened, &usual)) return; // else they may be why
     int again = draw_button_width(draw, "Load with the usual settings");
     if (draw_button(draw, (SDL_Rect){x, y + px(draw, 40), again, px(draw, 32)}, "Load with the usual settings",
                     BUTTON_OUTLINE, "Context, keys and values, template and device as for a new model")) {

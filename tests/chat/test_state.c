@@ -9,7 +9,6 @@
 #include "export.h"
 #include "import.h"
 #include "input.h"
-#include "models.h"
 #include "state.h"
 
 #include <stdio.h>
@@ -220,66 +219,51 @@ static void steering_belongs_to_the_conversation(void **unused)
     chat_state_free(&state);
 }
 
-static void models_are_set(void **unused)
+static void slider_follows_a_profile(void **unused)
 {
     (void)unused;
-    chat_settings settings;
-    chat_settings_default(&settings);
-    snprintf(settings.device, sizeof settings.device, "GPU");
-    chat_model_settings model, same;
-    chat_model_settings_default(&model, &settings);
-    assert_string_equal(model.device, "GPU");
-    assert_int_equal(model.context, 0);
-    assert_string_equal(model.template_name, "");
-    static const char names[] = "chatml, qwen2, qwen2.5";
-    static const char *const after[] = {"chatml", "qwen2", "qwen2.5", "", "chatml"};
-    for (unsigned i = 0; i < 5; i++) {
-        chat_step_template(&model, names, 1);
-        assert_string_equal(model.template_name, after[i]);
+    chat_state state;
+    char text[96];
+    chat_state_init(&state, 1);
+    chat_effort_text(&state, 0.1f, text, sizeof text);
+    assert_string_equal(text, "Thinks very little");
+    state.profile = (sx_profile){.has_chosen = true, .level_count = 5};
+    state.profile.chosen =
+        (sx_exit_rule){.signals = SX_SIGNAL_HAS_CONFIDENCE, .confidence = 0.5f, .accuracy = 0.96, .tokens = 55};
+    for (uint32_t i = 0; i < 5; i++)
+        state.profile.levels[i] = (sx_exit_rule){.signals = SX_SIGNAL_HAS_CONFIDENCE | SX_SIGNAL_HAS_REMAIN,
+                                                 .confidence = 0.3f + 0.1f * (float)i,
+                                                 .remain = 100,
+                                                 .smoothing = SX_SMOOTH_RAW,
+                                                 .accuracy = 0.9 + 0.02 * i,
+                                                 .tokens = 20 + 10 * i};
+    static const float efforts[] = {0, 0.19f, 0.21f, 0.45f, 0.65f, 0.99f};
+    static const uint32_t levels[] = {0, 0, 1, 2, 3, 4};
+    for (unsigned i = 0; i < 6; i++) {
+        chat_steering steering = {.effort = efforts[i]};
+        sx_policy policy = chat_policy(&state, &steering);
+        assert_ptr_equal(chat_rule(&state, efforts[i]), &state.profile.levels[levels[i]]);
+        assert_int_equal(policy.kind, SX_POLICY_SIGNALS);
+        assert_int_equal(policy.signals, SX_SIGNAL_HAS_CONFIDENCE | SX_SIGNAL_HAS_REMAIN);
+        assert_int_equal(policy.smoothing, SX_SMOOTH_RAW);
+        assert_true(policy.confidence == state.profile.levels[levels[i]].confidence && policy.remain == 100);
     }
-    for (unsigned i = 4; i-- > 0;) {
-        chat_step_template(&model, names, -1);
-        assert_string_equal(model.template_name, after[i]);
-    }
-    snprintf(model.template_name, sizeof model.template_name, "gone");
-    chat_step_template(&model, names, 1);
-    assert_string_equal(model.template_name, "chatml");
-    same = model;
-    assert_true(chat_model_settings_equal(&model, &same));
-    same.kv_type = SX_KV_Q8_0;
-    assert_false(chat_model_settings_equal(&model, &same));
-    same.context = UINT32_MAX;
-    same.kv_type = (sx_kv_type)99;
-    chat_model_settings_clamp(&same);
-    assert_int_equal(same.context, 0);
-    assert_int_equal(same.kv_type, SX_KV_F16);
-}
-
-static void memory_is_told(void **unused)
-{
-    (void)unused;
-    char text[64];
-    sx_memory_estimate memory = {.context = 8192, .fitting_context = 40960};
-    models_fit_text(&memory, text, sizeof text);
-    assert_string_equal(text, "");
-    memory.weight_bytes = 4200000000;
-    models_fit_text(&memory, text, sizeof text);
-    assert_string_equal(text, "needs 4.2 GB with 8192 tokens");
-    memory.budget = 1;
-    models_fit_text(&memory, text, sizeof text);
-    assert_string_equal(text, "fits, up to 40960 tokens");
-    memory.fitting_context = 2048;
-    models_fit_text(&memory, text, sizeof text);
-    assert_string_equal(text, "fits with 2048 tokens only");
-    memory.fitting_context = 0;
-    models_fit_text(&memory, text, sizeof text);
-    assert_string_equal(text, "too large for this GPU");
-    model_file files[] = {{.path = (char *)"/a"}, {.path = (char *)"/b"}};
-    model_list list = {.files = files, .count = 2};
-    models_take(&list, "/b", &memory);
-    models_take(&list, "/c", &memory);
-    assert_false(files[0].estimated);
-    assert_true(files[1].estimated && files[1].memory.budget == 1);
+    chat_effort_text(&state, 0.21f, text, sizeof text);
+    assert_string_equal(text, "Level 2 of 5: about 30 tokens, 92 % right");
+    chat_effort_text(&state, 0.5f, text, sizeof text);
+    assert_string_equal(text, "As chosen: about 55 tokens, 96 % right");
+    assert_true(chat_policy(&state, &(chat_steering){.effort = 0.5f}).confidence == 0.5f);
+    assert_int_equal(chat_policy(&state, &(chat_steering){.effort = 1}).kind, SX_POLICY_NONE);
+    // Another way of leaving was chosen: the profile's thresholds say nothing about it.
+    sx_policy margin = chat_policy(&state, &(chat_steering){.effort = 0.2f, .policy = SX_POLICY_MARGIN});
+    assert_int_equal(margin.kind, SX_POLICY_MARGIN);
+    assert_true(margin.margin < 0);
+    chat_steer(&state, (chat_steering){.effort = 0.21f}); // what the plot draws as limits
+    uint32_t reply = chat_begin_reply(&state, chat_say(&state, -1, "?", 1), 0);
+    assert_true(state.current->messages[reply].thresholds.remain == 100);
+    assert_true(state.current->messages[reply].thresholds.progress == 0);
+    state.streaming = NULL;
+    chat_state_free(&state);
 }
 
 static void questions_wait_their_turn(void **unused)
@@ -413,17 +397,11 @@ static void import_reads_what_export_writes(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reply_streams_and_folds),
-        cmocka_unit_test(keep_thinking_withdraws_the_answer),
-        cmocka_unit_test(branches_keep_everything),
-        cmocka_unit_test(conversations_come_and_go),
-        cmocka_unit_test(slider_moves_all_thresholds),
-        cmocka_unit_test(steering_belongs_to_the_conversation),
-        cmocka_unit_test(models_are_set),
-        cmocka_unit_test(memory_is_told),
-        cmocka_unit_test(questions_wait_their_turn),
-        cmocka_unit_test(editor_undoes_and_recalls),
-        cmocka_unit_test(export_escapes),
+        cmocka_unit_test(reply_streams_and_folds),         cmocka_unit_test(keep_thinking_withdraws_the_answer),
+        cmocka_unit_test(branches_keep_everything),        cmocka_unit_test(conversations_come_and_go),
+        cmocka_unit_test(slider_moves_all_thresholds),     cmocka_unit_test(steering_belongs_to_the_conversation),
+        cmocka_unit_test(slider_follows_a_profile),        cmocka_unit_test(questions_wait_their_turn),
+        cmocka_unit_test(editor_undoes_and_recalls),       cmocka_unit_test(export_escapes),
         cmocka_unit_test(import_reads_what_export_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,25 @@ static void missing_folder_is_survived(void **unused)
     chat_text_free(&problem);
 }
 
+// Whether a file that cannot be written is read, and goes on in memory.
+static bool shows_read_only(void)
+{
+    chat_text problem = {0}, ignored = {0};
+    chat_state state;
+    chat_store *store = chat_store_open(path, &problem);
+    chat_state_init(&state, 1);
+    chat_store_list(store, &state);
+    bool good = strstr(chat_text_string(&problem), "not saved") && state.count == 2 && !chat_store_is_saving(store);
+    if (good) chat_store_load(store, state.conversations[1]);
+    good = good && strcmp(state.conversations[1]->messages[1].content.data, "kept") == 0;
+    chat_rename_conversation(state.conversations[1], "Another name");
+    good = good && chat_store_save(store, state.conversations[1], &ignored);
+    chat_state_free(&state);
+    chat_store_close(store);
+    chat_text_free(&problem);
+    return good;
+}
+
 static void read_only_is_shown(void **unused)
 {
     (void)unused;
@@ -145,20 +164,16 @@ static void read_only_is_shown(void **unused)
     write_conversation(store, &state, "kept");
     chat_state_free(&state);
     chat_store_close(store);
-    chmod(path, 0400);
-    chmod(folder, 0500);
-    if (access(path, W_OK) == 0) { // root may write everywhere; what root sees is a writable file
-        chmod(folder, 0700);
-        skip();
+    chmod(path, 0444);
+    chmod(folder, 0555);
+    pid_t child = fork(); // root may write everywhere, so another user looks at it
+    if (child == 0) {
+        bool nobody = geteuid() != 0 || setuid(65534) == 0;
+        _exit(nobody && access(path, W_OK) != 0 && shows_read_only() ? 0 : 1);
     }
-    store = chat_store_open(path, &problem);
-    assert_non_null(strstr(problem.data, "not saved"));
-    chat_state_init(&state, 1);
-    chat_store_list(store, &state);
-    assert_int_equal(state.count, 2);
-    chat_state_free(&state);
-    chat_store_close(store);
-    chat_text_free(&problem);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void run_sql(const char *sql)
@@ -242,12 +257,44 @@ static void old_file_is_brought_up(void **unused)
     }
 }
 
+// Of the second version, whose settings had one temperature for all models.
+static void older_models_keep_their_temperature(void **unused)
+{
+    (void)unused;
+    chat_text problem = {0};
+    chat_store_close(chat_store_open(path, &problem));
+    run_sql("DROP TABLE models; CREATE TABLE models(path TEXT PRIMARY KEY, context INTEGER NOT NULL, kv_type INTEGER"
+            " NOT NULL, template TEXT NOT NULL, device TEXT NOT NULL) WITHOUT ROWID;"
+            "INSERT INTO models VALUES('/m/a.gguf', 4096, 0, '', ''); INSERT INTO settings VALUES('temperature', 0.75);"
+            " PRAGMA user_version = 2");
+    for (unsigned pass = 0; pass < 2; pass++) {
+        chat_store *store = chat_store_open(path, &problem);
+        assert_string_equal(chat_text_string(&problem), "");
+        chat_model_settings read = {0};
+        assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
+        assert_int_equal(read.context, 4096);
+        assert_true(read.sampling.temperature == (pass ? 0.25f : 0.75f));
+        read.sampling.temperature = 0.25f;
+        chat_store_write_model(store, "/m/a.gguf", &read);
+        chat_model_settings other = {0};
+        assert_false(chat_store_read_model(store, "/m/new.gguf", &other));
+        assert_true(other.sampling.temperature == 0.75f);
+        chat_store_close(store);
+    }
+}
+
 static void models_come_back(void **unused)
 {
     (void)unused;
     chat_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
-    chat_model_settings first = {.context = 16384, .kv_type = SX_KV_Q8_0, .template_name = "qwen3", .device = "GPU"};
+    chat_model_settings first = {.context = 16384,
+                                 .kv_type = SX_KV_Q8_0,
+                                 .template_name = "qwen3",
+                                 .device = "GPU",
+                                 .sampling = {.temperature = 0.5f, .top_p = 0.75f, .min_p = 0.25f, .top_k = 20},
+                                 .profile = "/m/a.profile.json"};
+    first.sampling.repetition = 1.25f;
     chat_model_settings bundled = {.device = "CPU"}, read = {.context = 7};
     assert_false(chat_store_read_model(store, "/m/a.gguf", &read));
     assert_int_equal(read.context, 7); // as it was
@@ -255,8 +302,9 @@ static void models_come_back(void **unused)
     chat_store_write_model(store, "/m/a.gguf", &first);
     chat_store_write_model(store, "", &bundled);
     chat_store_close(store);
-    run_sql("INSERT INTO models VALUES('/m/odd.gguf', -5, 77, 'a name that is longer than all templates have', '');"
-            "INSERT INTO models VALUES('/m/huge.gguf', 99999999999, 0, '', '')");
+    run_sql("INSERT INTO models VALUES('/m/odd.gguf', -5, 77, 'a name that is longer than all templates have', '', -1,"
+            " 1e99, -3, 'x', 2.5, NULL);"
+            "INSERT INTO models VALUES('/m/huge.gguf', 99999999999, 0, '', '', NULL, NULL, 1e30, NULL, NULL, NULL)");
     store = chat_store_open(path, &problem);
     assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
     assert_true(chat_model_settings_equal(&read, &first));
@@ -266,6 +314,9 @@ static void models_come_back(void **unused)
     assert_int_equal(read.context, 0);
     assert_int_equal(read.kv_type, SX_KV_F16);
     assert_int_equal(strlen(read.template_name), sizeof read.template_name - 1);
+    assert_true(read.sampling.temperature == 0 && read.sampling.top_p == 0 && read.sampling.repetition == 2);
+    assert_int_equal(read.sampling.top_k, 0);
+    assert_int_equal(read.profile[0], 0);
     assert_true(chat_store_read_model(store, "/m/huge.gguf", &read));
     assert_int_equal(read.context, 0);
     chat_store_close(store);
@@ -302,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(read_only_is_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(steering_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_file_is_brought_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(older_models_keep_their_temperature, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_come_back, set_up, tear_down),
     };
