@@ -205,6 +205,19 @@ typedef struct sx_calibrate_desc {
 } sx_calibrate_desc;
 sx_status sx_calibrate(const sx_calibrate_desc *desc, sx_calibration *out, sx_error *error);
 
+// ---- How well a score tells right from wrong -----------------------------------------------------------------------
+
+typedef struct sx_ranked {
+    float score;    // higher: more likely right
+    uint32_t group; // e.g. the prompt
+    bool right;
+} sx_ranked;
+// Area under the curve: the share of pairs of a right and a wrong item that the score orders so, ties counted half; NAN
+// without such pairs. Sorts the items.
+double sx_auc(sx_ranked *items, size_t count);
+// Over the pairs within one group alone.
+double sx_auc_within(sx_ranked *items, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

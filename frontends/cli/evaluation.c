@@ -1,5 +1,6 @@
 #include "evaluation.h"
 #include "json.h"
+#include "specexit_signals.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ static void write_steps(cli_json *json, const cli_reply *reply)
     uint32_t count = 0, seen = 0;
     for (uint32_t i = 0; i < reply->point_count; i++)
         count += reply->points[i].boundary && reply->points[i].has_signals;
+    cli_json_put_integer(json, "thinking_start", reply->thinking_start);
     cli_json_key(json, "steps");
     cli_json_open(json, '[');
     const uint32_t kept = count < MOST_STEPS ? count : MOST_STEPS;
@@ -76,6 +78,18 @@ static void write_record(cli_json *json, const cli_evaluation *evaluation, const
     cli_json_close(json, '}');
 }
 
+static void write_trust(cli_json *json, const cli_evaluation *evaluation)
+{
+    const cli_trust trust = cli_evaluation_trust(evaluation);
+    cli_json_key(json, "confidence");
+    cli_json_open(json, '{');
+    cli_json_put_integer(json, "places", trust.places);
+    cli_json_put_number(json, "auc_within", trust.auc_within);
+    cli_json_put_number(json, "auc_across", trust.auc_across);
+    cli_json_put_number(json, "correlation", trust.correlation);
+    cli_json_close(json, '}');
+}
+
 void cli_evaluation_write(cli_text *out, const cli_evaluation *evaluation)
 {
     cli_json json = {.out = out};
@@ -99,6 +113,7 @@ void cli_evaluation_write(cli_text *out, const cli_evaluation *evaluation)
         cli_json_close(&json, '}');
     }
     cli_json_close(&json, ']');
+    write_trust(&json, evaluation);
     cli_json_key(&json, "records");
     cli_json_open(&json, '[');
     for (uint32_t i = 0; i < evaluation->count; i++) {
@@ -202,6 +217,7 @@ static void read_steps(reading *in, const cli_json_value *root, cli_reply *reply
 {
     const cli_json_value *steps = cli_json_member(root, "steps");
     uint32_t count = 0;
+    if (steps) reply->thinking_start = count_of(in, root, "thinking_start");
     for (const cli_json_value *step = steps ? steps->first : NULL; step; step = step->next)
         count++;
     if (count > MOST_STEPS || (steps && steps->type != CLI_JSON_ARRAY)) {
@@ -220,7 +236,7 @@ static void read_steps(reading *in, const cli_json_value *root, cli_reply *reply
             return;
         }
         reply->points[reply->point_count++] =
-            (cli_point){.token_index = (uint32_t)index - 1,
+            (cli_point){.token_index = reply->thinking_start + (uint32_t)index - 1,
                         .boundary = true,
                         .has_signals = true,
                         .smoothed = {signal_of(value[1]), signal_of(value[2]), signal_of(value[3])}};
@@ -407,4 +423,77 @@ void cli_evaluation_scores(const cli_evaluation *evaluation, cli_score scores[CL
         const cli_record *record = &evaluation->records[i];
         cli_score_add(&scores[record->mode], &record->reply, record->known, record->right);
     }
+}
+
+// ---- Trust ----------------------------------------------------------------------------------------------------------
+
+uint32_t cli_evaluation_same_problem(const cli_evaluation *evaluation, uint32_t first)
+{
+    uint32_t count = 1;
+    while (first + count < evaluation->count &&
+           evaluation->records[first + count].problem == evaluation->records[first].problem)
+        count++;
+    return count;
+}
+
+// The step at whose end the reply left the thinking; NULL where it was left within one, or not at all.
+static const cli_point *place_of(const cli_record *full, const cli_reply *reply)
+{
+    if (!reply->left || !full->reply.point_count) return NULL;
+    if (reply->exit.exit_reason == SX_REASON_NATURAL) return &full->reply.points[full->reply.point_count - 1];
+    for (uint32_t i = 0; i < full->reply.point_count; i++)
+        if (full->reply.points[i].token_index == reply->exit.token_index) return &full->reply.points[i];
+    return NULL;
+}
+
+static uint32_t add_places(const cli_record *records, uint32_t count, const cli_record *full, sx_ranked *items)
+{
+    uint32_t added = 0;
+    const cli_point *seen[CLI_MAXIMUM_MODES];
+    for (uint32_t i = 0; i < count; i++) {
+        const cli_point *place = records[i].known ? place_of(full, &records[i].reply) : NULL;
+        if (!place || !isfinite((double)place->smoothed.confidence)) continue;
+        uint32_t k = 0;
+        while (k < added && seen[k] != place)
+            k++;
+        if (k < added) continue;
+        seen[added] = place;
+        items[added++] = (sx_ranked){place->smoothed.confidence, records[i].problem, records[i].right};
+    }
+    return added;
+}
+
+// Of 0 or 1 with the score.
+static double correlation(const sx_ranked *items, uint32_t count)
+{
+    double sum = 0, squares = 0, right = 0, both = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const double score = (double)items[i].score;
+        sum += score;
+        squares += score * score;
+        right += items[i].right;
+        both += items[i].right ? score : 0;
+    }
+    const double spread = (count * squares - sum * sum) * (right * (count - right));
+    return spread > 0 ? (count * both - sum * right) / sqrt(spread) : (double)NAN;
+}
+
+cli_trust cli_evaluation_trust(const cli_evaluation *evaluation)
+{
+    cli_trust trust = {.full = CLI_MAXIMUM_MODES};
+    for (uint32_t i = 0; i < evaluation->count && trust.full == CLI_MAXIMUM_MODES; i++)
+        if (evaluation->records[i].reply.point_count) trust.full = evaluation->records[i].mode;
+    sx_ranked *items = cli_allocate(evaluation->count + 1, sizeof *items);
+    for (uint32_t i = 0, count; i < evaluation->count; i += count) {
+        const cli_record *records = &evaluation->records[i], *full = NULL;
+        count = cli_evaluation_same_problem(evaluation, i);
+        for (uint32_t k = 0; k < count; k++)
+            if (records[k].mode == trust.full) full = &records[k];
+        if (full) trust.places += add_places(records, count, full, items + trust.places);
+    }
+    trust.correlation = correlation(items, trust.places);
+    trust.auc_across = sx_auc(items, trust.places);
+    trust.auc_within = sx_auc_within(items, trust.places);
+    free(items);
+    return trust;
 }

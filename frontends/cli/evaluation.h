@@ -9,7 +9,10 @@
 //            "thinking_tokens", "tokens", "cycles", "acceptance_length", "seconds", "tokens_per_second", "exits", ...
 //   records  in the order of prompts, then modes: "mode", "problem" (from 0), "prompt", "right" (null: no answer is
 //            known), "answer", "finish_reason", "usage", "exit", "stats" as in the output of `run --json`, and in
-//            natural modes "steps": [tokens thought, confidence, progress, remain] at the ends of up to 64 steps
+//            natural modes "steps": [tokens thought, confidence, progress, remain] at the ends of up to 64 steps, with
+//            "thinking_start", the place of the first token thought in the reply
+//   confidence   how well it tells right answers from wrong ones, wherever a mode left the thinking: "places",
+//            "auc_within" (of places in the same problem), "auc_across", "correlation"; null where nothing can be told
 // A merge of all shards equals the file of the whole run but for seconds, "cached_tokens" (what a prompt shared with
 // the one that ran before it) and, with --drafting auto, cycles.
 #ifndef CLI_EVALUATION_H
@@ -45,6 +48,15 @@ bool cli_evaluation_read(cli_evaluation *evaluation, const char *text, size_t le
                          cli_text *message);
 // Moves the records of `from` to `into`, which may be empty. Refuses what ran differently, and records that are there.
 bool cli_evaluation_merge(cli_evaluation *into, cli_evaluation *from, cli_text *message);
+// The confidence of the first mode that thinks to its end with signals (`full`; CLI_MAXIMUM_MODES: there is none), at
+// the places where the modes left the thinking of the same problem, against whether they were right.
+typedef struct cli_trust {
+    uint32_t full, places;                      // places: each of a problem once
+    double auc_within, auc_across, correlation; // NAN where there is nothing to tell apart
+} cli_trust;
+cli_trust cli_evaluation_trust(const cli_evaluation *evaluation);
+// How many records from `first` on are of the same problem.
+uint32_t cli_evaluation_same_problem(const cli_evaluation *evaluation, uint32_t first);
 void cli_evaluation_scores(const cli_evaluation *evaluation, cli_score scores[CLI_MAXIMUM_MODES]);
 void cli_evaluation_free(cli_evaluation *evaluation);
 

@@ -7,16 +7,13 @@
 
 enum { BINS = 10, PICTURES = 4, MOST_POINTS = 3000, LABEL_HEIGHT = 13 };
 
-// The file in the order its parts are read: prompts, then modes. `full` is the first mode that shows its whole thinking
-// with signals, against which others are measured; NO_MODE: none.
+// The file in the order its parts are read: prompts, then modes.
 typedef struct report {
     cli_text *out;
     const cli_evaluation *evaluation;
     cli_score scores[CLI_MAXIMUM_MODES];
-    uint32_t full;
+    cli_trust trust; // trust.full: the mode whose whole thinking is drawn, against which others are measured
 } report;
-
-static const uint32_t NO_MODE = UINT32_MAX;
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
@@ -51,6 +48,12 @@ static double mean(double sum, uint32_t count)
 static bool left_early(const cli_record *record)
 {
     return record->reply.left && record->reply.exit.exit_reason != SX_REASON_NATURAL;
+}
+
+// Tokens of the thinking up to the point.
+static double thought(const cli_reply *reply, const cli_point *point)
+{
+    return (double)point->token_index - reply->thinking_start + 1;
 }
 
 static void section(report *r, const char *title, const char *note)
@@ -176,7 +179,7 @@ static void add_line(report *r, const cli_plot *plot, const cli_reply *reply, in
         const sx_signals *s = &reply->points[i].smoothed;
         const double value = (double)(signal == 0 ? s->confidence : signal == 1 ? s->progress : s->remain) / scale;
         if (isfinite(value))
-            cli_text_printf(r->out, "%.1f,%.1f ", cli_plot_x(plot, reply->points[i].token_index + 1.0),
+            cli_text_printf(r->out, "%.1f,%.1f ", cli_plot_x(plot, thought(reply, &reply->points[i])),
                             cli_plot_y(plot, value));
     }
     cli_text_add(r->out, "\"/>\n");
@@ -231,20 +234,10 @@ static void add_trajectory(report *r, const cli_record *records, uint32_t count,
     cli_text_printf(r->out, "<figcaption>Tokens left: 1 is %.0f.</figcaption></figure>\n", longest);
 }
 
-// The records of one problem, which follow each other.
-static uint32_t same_problem(const cli_evaluation *evaluation, uint32_t first)
-{
-    uint32_t count = 1;
-    while (first + count < evaluation->count &&
-           evaluation->records[first + count].problem == evaluation->records[first].problem)
-        count++;
-    return count;
-}
-
 static const cli_record *full_record(const report *r, const cli_record *records, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (records[i].mode == r->full) return &records[i];
+        if (records[i].mode == r->trust.full) return &records[i];
     return NULL;
 }
 
@@ -258,7 +251,7 @@ static void add_trajectories(report *r)
         "<span style=\"color:var(--b)\">progress</span>, <span style=\"color:var(--c)\">tokens left</span> as a share "
         "of the most foretold. The marks below show where each policy left.");
     for (uint32_t i = 0, count; i < evaluation->count && pictures < PICTURES; i += count) {
-        count = same_problem(evaluation, i);
+        count = cli_evaluation_same_problem(evaluation, i);
         const cli_record *full = full_record(r, &evaluation->records[i], count);
         if (!full || full->reply.point_count < 2) continue;
         add_trajectory(r, &evaluation->records[i], count, full);
@@ -310,7 +303,17 @@ static void add_reliability(report *r)
     }
     cli_plot_close(&plot);
     cli_text_add(r->out, "<figcaption>Reliability: how often the answer was right where thinking was left early (all "
-                         "modes), by the confidence there; bars are 95 % intervals.</figcaption></figure>\n");
+                         "modes), by the confidence there; bars are 95 % intervals.");
+    if (isfinite(r->trust.auc_across))
+        cli_text_printf(r->out,
+                        " Of %u places where thinking was left, a right one had more confidence than a wrong one in "
+                        "%.1f %% of pairs (area under the curve)",
+                        r->trust.places, 100 * r->trust.auc_across);
+    if (isfinite(r->trust.auc_within))
+        cli_text_printf(r->out, ", and in %.1f %% of those within one problem", 100 * r->trust.auc_within);
+    if (isfinite(r->trust.correlation))
+        cli_text_printf(r->out, "; correlation with being right: %.2f.", r->trust.correlation);
+    cli_text_add(r->out, "</figcaption></figure>\n");
 }
 
 // ---- Tokens left ----------------------------------------------------------------------------------------------------
@@ -321,7 +324,7 @@ static void add_remain(report *r)
     uint64_t points = 0, seen = 0;
     for (uint32_t i = 0; i < r->evaluation->count; i++) {
         const cli_record *record = &r->evaluation->records[i];
-        if (record->mode != r->full) continue;
+        if (record->mode != r->trust.full) continue;
         most = fmax(most, record->reply.stats.thinking_tokens);
         points += record->reply.point_count;
     }
@@ -340,12 +343,12 @@ static void add_remain(report *r)
                     plot.right, plot.top);
     for (uint32_t i = 0; i < r->evaluation->count; i++) {
         const cli_reply *reply = &r->evaluation->records[i].reply;
-        if (r->evaluation->records[i].mode != r->full) continue;
+        if (r->evaluation->records[i].mode != r->trust.full) continue;
         for (uint32_t k = 0; k < reply->point_count; k++) {
             const double foretold = (double)reply->points[k].smoothed.remain;
             if (seen++ % every || !isfinite(foretold)) continue;
             cli_text_printf(r->out, "<circle class=\"c thin\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>",
-                            cli_plot_x(&plot, reply->stats.thinking_tokens - (reply->points[k].token_index + 1.0)),
+                            cli_plot_x(&plot, reply->stats.thinking_tokens - thought(reply, &reply->points[k])),
                             cli_plot_y(&plot, foretold));
         }
     }
@@ -362,7 +365,7 @@ static void add_histogram(report *r, uint32_t mode)
     uint32_t bins[BINS] = {0}, total = 0, most = 1;
     for (uint32_t i = 0, count; i < r->evaluation->count; i += count) {
         const cli_record *records = &r->evaluation->records[i];
-        count = same_problem(r->evaluation, i);
+        count = cli_evaluation_same_problem(r->evaluation, i);
         const cli_record *whole = full_record(r, records, count), *record = NULL;
         for (uint32_t k = 0; k < count; k++)
             if (records[k].mode == mode) record = &records[k];
@@ -419,24 +422,17 @@ static void add_title(report *r)
     cli_text_add(r->out, "</p>\n");
 }
 
-static uint32_t find_full(const cli_evaluation *evaluation)
-{
-    for (uint32_t i = 0; i < evaluation->count; i++)
-        if (evaluation->records[i].reply.point_count) return evaluation->records[i].mode;
-    return NO_MODE;
-}
-
 void cli_report(cli_text *out, const cli_evaluation *evaluation)
 {
     report *r = cli_allocate(1, sizeof *r);
     r->out = out;
     r->evaluation = evaluation;
-    r->full = find_full(evaluation);
+    r->trust = cli_evaluation_trust(evaluation);
     cli_evaluation_scores(evaluation, r->scores);
     add_title(r);
     add_table(r);
     if (r->scores[0].known) add_frontier(r);
-    if (r->full == NO_MODE) {
+    if (r->trust.full == CLI_MAXIMUM_MODES) {
         cli_text_add(out, "<p class=\"note\">No mode thought to its end with signals: there is nothing to draw of "
                           "them. Include speculative among the modes.</p>\n");
     } else {

@@ -1,23 +1,23 @@
-#include "signals/fit.h"
+#include "specexit_signals.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static int by_score(const void *a, const void *b)
 {
-    const fit_ranked *x = a, *y = b;
+    const sx_ranked *x = a, *y = b;
     return (x->score > y->score) - (x->score < y->score);
 }
 
-static int by_prompt(const void *a, const void *b)
+static int by_group(const void *a, const void *b)
 {
-    const fit_ranked *x = a, *y = b;
-    if (x->prompt != y->prompt) return x->prompt < y->prompt ? -1 : 1;
+    const sx_ranked *x = a, *y = b;
+    if (x->group != y->group) return x->group < y->group ? -1 : 1;
     return by_score(a, b);
 }
 
 // Of items sorted by score: pairs of a right and a wrong one that the score orders so, ties counted half.
-static void count_pairs(const fit_ranked *items, size_t count, double *wins, double *pairs)
+static void count_pairs(const sx_ranked *items, size_t count, double *wins, double *pairs)
 {
     double wrong = 0, right = 0;
     for (size_t i = 0; i < count;) {
@@ -33,7 +33,7 @@ static void count_pairs(const fit_ranked *items, size_t count, double *wins, dou
     *pairs += wrong * right;
 }
 
-double fit_auc(fit_ranked *items, size_t count)
+double sx_auc(sx_ranked *items, size_t count)
 {
     double wins = 0, pairs = 0;
     if (count) qsort(items, count, sizeof *items, by_score);
@@ -41,13 +41,13 @@ double fit_auc(fit_ranked *items, size_t count)
     return pairs > 0 ? wins / pairs : (double)NAN;
 }
 
-double fit_auc_within(fit_ranked *items, size_t count)
+double sx_auc_within(sx_ranked *items, size_t count)
 {
     double wins = 0, pairs = 0;
-    if (count) qsort(items, count, sizeof *items, by_prompt);
+    if (count) qsort(items, count, sizeof *items, by_group);
     for (size_t i = 0; i < count;) {
         size_t end = i;
-        while (end < count && items[end].prompt == items[i].prompt)
+        while (end < count && items[end].group == items[i].group)
             end++;
         count_pairs(items + i, end - i, &wins, &pairs);
         i = end;

@@ -1,6 +1,7 @@
 #include "signals/fit.h"
 
 #include "model/quant.h"
+#include "specexit_signals.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -328,7 +329,7 @@ static sx_status score(fit *f, const uint32_t chosen[FIT_SIGNALS])
 {
     moments m[FIT_SIGNALS] = {{0}};
     size_t ranked = 0, capacity = 0;
-    fit_ranked *items = NULL;
+    sx_ranked *items = NULL;
     double base[FIT_SIGNALS] = {0};
     put_columns(f, false);
     sx_status status = f->device->begin(f->device->user, f->v, f->error);
@@ -352,20 +353,20 @@ static sx_status score(fit *f, const uint32_t chosen[FIT_SIGNALS])
             if (!label->boundary || ranked == MOST_RANKED) continue;
             if (ranked == capacity) {
                 capacity = capacity ? 2 * capacity : 1024;
-                fit_ranked *grown = realloc(items, capacity * sizeof *items);
+                sx_ranked *grown = realloc(items, capacity * sizeof *items);
                 if (!grown) status = sx_fail(f->error, SX_ERROR_MEMORY, "out of memory for scores");
                 if (grown) items = grown;
             }
             if (status == SX_OK)
-                items[ranked++] = (fit_ranked){f->z[(size_t)r * FIT_COLUMNS + chosen[0]], label->prompt, label->right};
+                items[ranked++] = (sx_ranked){f->z[(size_t)r * FIT_COLUMNS + chosen[0]], label->prompt, label->right};
         }
     }
     for (uint32_t k = 0; k < FIT_SIGNALS; k++) {
         f->result->correlation[k] = m[k].count > 1 ? correlation(&m[k]) : (double)NAN;
         f->result->baseline[k] = f->weight[k][1] > 0 ? base[k] / f->weight[k][1] : (double)NAN;
     }
-    f->result->auc_within = fit_auc_within(items, ranked);
-    f->result->auc_across = fit_auc(items, ranked);
+    f->result->auc_within = sx_auc_within(items, ranked);
+    f->result->auc_across = sx_auc(items, ranked);
     free(items);
     return status;
 }

@@ -73,14 +73,4 @@ typedef struct fit_options {
 sx_status fit_rows(const fit_source *source, const fit_device *device, const fit_options *options, fit_result *out,
                    sx_error *error);
 
-// Area under the curve of `score` (higher: more likely) for `right`, ties counted half; NAN without both kinds. Sorts.
-typedef struct fit_ranked {
-    float score;
-    uint32_t prompt;
-    bool right;
-} fit_ranked;
-double fit_auc(fit_ranked *items, size_t count);
-// Within prompts: over pairs of one prompt alone. Sorts.
-double fit_auc_within(fit_ranked *items, size_t count);
-
 #endif

@@ -382,6 +382,9 @@ class Eval(Program):
         self.assertEqual((record["mode"], record["problem"], record["right"]), ("speculative", 0, True))
         self.assertEqual([step[0] for step in record["steps"]], list(range(4, 41, 4)))
         self.assertEqual(result["prompts"], 7)
+        # Left at four places of every problem, the end included; the same signals there in all of them, and every place
+        # of one problem alike right or wrong: nothing can be told within one, and nothing across them.
+        self.assertEqual(result["confidence"], {"places": 7 * 4, "auc_within": None, "auc_across": 0.5, "correlation": 0})
 
     def test_shards_make_the_whole(self):
         whole = self.result("w.json")
@@ -434,7 +437,8 @@ class Eval(Program):
         xml.dom.minidom.parseString(text.replace("<!DOCTYPE html>", ""))
         self.assertIn("&lt;b&gt;is&lt;/b&gt; 1 &amp; more 1", text)
         self.assertNotRegex(text, r"(?i)<script|<link|<img|http|url\(|javascript|\bon\w+=")
-        for wanted in ("prefers-color-scheme: dark", "Frontier", "confidence at the exit", "silent-budget=64"):
+        for wanted in ("prefers-color-scheme: dark", "Frontier", "Signals of single problems", "confidence at the exit",
+                       "area under the curve", "foretold", "share of the whole thinking", "silent-budget=64"):
             self.assertIn(wanted, text)
         # From a file alone, without a problem whose answer is known, and without signals.
         self.run_cli("eval", "5", "--modes", "plain", "-o", self.path("s.json"))

@@ -315,7 +315,7 @@ static void check_evaluation_merges(void **state)
     cli_evaluation_write(&given, &merged);
     assert_string_equal(given.data, expected.data);
     assert_int_equal(whole.records[0].reply.point_count, 50); // every second token ends a step
-    assert_int_equal(whole.records[0].reply.points[0].token_index, 1);
+    assert_int_equal(whole.records[0].reply.points[0].token_index, 4);
     // What is read is what was written, and a record that is there already is refused.
     assert_true(cli_evaluation_read(&read, expected.data, expected.length, "file", &message));
     cli_text_clear(&given);
