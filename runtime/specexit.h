@@ -90,7 +90,8 @@ typedef struct sx_engine_desc {
     const char *target_path;  // GGUF (the first part of a split one). NULL with no source: the bundled model and draft
     const char *draft_path;   // EAGLE-3 draft: GGUF, or safetensors / pytorch_model.bin with config.json beside it, or
                               // their folder. NULL: none (the bundled draft with the bundled model)
-    const char *signals_path; // separate signal head (GGUF). NULL: the draft's signal rows, if it has them
+    const char *signals_path; // separate signal head (GGUF). NULL: the draft's signal rows, if it has them. Signals
+                              // that say they were learnt on another model are refused (SX_ERROR_MISMATCH)
     const sx_source *target_sources; // instead of target_path: files read through callbacks, e.g. in a browser;
     uint32_t target_source_count;    // they must stay readable until the engine is ready
     const sx_source *draft_sources;
@@ -147,6 +148,7 @@ typedef struct sx_engine_info {
     sx_exit_thresholds thresholds; // what the draft or signal head was calibrated with, else sx_policy's defaults
     bool thinks;                   // the template has think markers
     bool bitwise_lossless;         // the device's self-test found a row's logits equal alone and in a batch, to the bit
+    bool signals_other_format;     // the signals were learnt on another quantisation of the model: they may say less
     bool bundled;
     double draft_acceptance; // tokens per cycle in the load-time self-test, 0 without a draft
     double load_seconds;

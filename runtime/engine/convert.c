@@ -21,7 +21,7 @@ sx_status sx_convert_draft(const sx_convert_desc *desc, sx_error *error)
     sx_draft *draft = NULL;
     sx_status status = sx_draft_open(desc->input, &draft_options, &draft, error);
     if (status != SX_OK) return status;
-    status = desc->signals_only ? sx_signal_head_write(draft, desc->output, NULL, error)
+    status = desc->signals_only ? sx_signal_head_write(draft, desc->output, error)
                                 : sx_draft_write(draft, desc->output, &options, error);
     sx_draft_close(draft);
     return status;

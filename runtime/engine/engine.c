@@ -129,6 +129,21 @@ static sx_status read_shapes(sx_engine *engine, sx_error *error)
     return status;
 }
 
+// Signals of another model say nothing; of another quantisation of this one, a little less.
+static sx_status check_card(sx_engine *engine, const sx_signal_card *card, const char *name, sx_error *error)
+{
+    bool other_format;
+    const sx_status status =
+        sx_signal_card_check(card, name, engine->fingerprint, engine->family, &other_format, error);
+    if (status != SX_OK || !other_format) return status;
+    engine->info.signals_other_format = true;
+    sx_engine_log(engine,
+                  "%s: its signals were learnt on another quantisation of this model (%s); thresholds and profiles may "
+                  "not hold, calibrate them again",
+                  name, card->target);
+    return SX_OK;
+}
+
 static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     sx_load *load = engine->load;
@@ -159,6 +174,10 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
         take_exit_defaults(engine, &load->signals->exit);
     }
     if (status == SX_OK) status = sx_target_family(&engine->hparams, &load->target, &engine->family, error);
+    if (status == SX_OK && load->signals)
+        status = check_card(engine, &load->signals->card, desc->signals_path, error);
+    else if (status == SX_OK && load->draft)
+        status = check_card(engine, &load->draft->card, load->draft->name, error);
     return status;
 }
 

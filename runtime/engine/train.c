@@ -52,33 +52,33 @@ static sx_status fit_on_device(const sx_train_desc *desc, const fit_source *sour
 
 // What was learnt from what, for whoever finds the file.
 enum { CARD_ENTRIES = 6 };
-typedef struct card {
-    char text[CARD_ENTRIES][256];
-    sx_card_entry entry[CARD_ENTRIES];
-} card;
+typedef char card_texts[CARD_ENTRIES][256];
+_Static_assert((int)CARD_ENTRIES <= (int)SX_CARD_MOST, "a card holds them");
 
-static void fill_card(card *c, const sx_trace_info *info, const sx_train_report *report)
+// The texts must outlive the card.
+static void fill_card(sx_signal_card *card, card_texts text, const sx_trace_info *info, const sx_train_report *report)
 {
     static const char *const keys[CARD_ENTRIES] = {"specexit.card.target",        "specexit.card.target_fingerprint",
                                                    "specexit.card.target_family", "specexit.card.replies",
                                                    "specexit.card.data",          "specexit.card.scores"};
-    snprintf(c->text[0], sizeof c->text[0], "%s (%s)", info->model_name, info->format);
-    snprintf(c->text[1], sizeof c->text[1], "%016llx", (unsigned long long)info->model.exact);
-    snprintf(c->text[2], sizeof c->text[2], "%016llx", (unsigned long long)info->model.family);
-    snprintf(c->text[3], sizeof c->text[3], "%.250s", info->setting);
-    snprintf(c->text[4], sizeof c->text[4],
-             "%u prompts (%u held out to choose penalties), %llu tokens, %llu boundaries%s", report->prompts,
-             report->held_prompts, (unsigned long long)report->tokens, (unsigned long long)report->boundaries,
+    snprintf(text[0], sizeof text[0], "%s (%s)", info->model_name, info->format);
+    snprintf(text[1], sizeof text[1], "%016llx", (unsigned long long)info->model.exact);
+    snprintf(text[2], sizeof text[2], "%016llx", (unsigned long long)info->model.family);
+    snprintf(text[3], sizeof text[3], "%.250s", info->setting);
+    snprintf(text[4], sizeof text[4], "%u prompts (%u held out to choose penalties), %llu tokens, %llu boundaries%s",
+             report->prompts, report->held_prompts, (unsigned long long)report->tokens,
+             (unsigned long long)report->boundaries,
              report->confidence_alone ? "; confidence is the model's own sureness" : "");
-    snprintf(c->text[5], sizeof c->text[5],
+    snprintf(text[5], sizeof text[5],
              "held out: losses %.4f %.4f %.4f (constants: %.4f %.4f %.4f), correlations %.3f %.3f %.3f, AUC of "
              "confidence %.3f within problems, %.3f across",
              report->score[0].held_loss, report->score[1].held_loss, report->score[2].held_loss,
              report->score[0].baseline_loss, report->score[1].baseline_loss, report->score[2].baseline_loss,
              report->score[0].correlation, report->score[1].correlation, report->score[2].correlation,
              report->auc_within, report->auc_across);
+    card->count = CARD_ENTRIES;
     for (int i = 0; i < CARD_ENTRIES; i++)
-        c->entry[i] = (sx_card_entry){keys[i], c->text[i]};
+        card->entry[i] = (sx_card_entry){keys[i], text[i]};
 }
 
 static sx_status check_draft(const sx_draft *draft, const sx_trace_info *info, sx_error *error)
@@ -104,9 +104,7 @@ static sx_status write_rows(const sx_train_desc *desc, const sx_trace_info *info
                                    .source = &memory,
                                    .size = bytes};
     const sx_exit_defaults nothing = {NAN, NAN, NAN, NAN, NULL};
-    card c;
-    fill_card(&c, info, report);
-    const sx_convert_options options = {.card = c.entry, .card_count = CARD_ENTRIES};
+    card_texts texts;
     sx_draft alone = {.name = desc->output, .aux_count = info->model.state_count}, *draft = &alone;
     sx_status status = SX_OK;
     memcpy(alone.aux_layers, info->model.state_layers, sizeof alone.aux_layers);
@@ -120,8 +118,9 @@ static sx_status write_rows(const sx_train_desc *desc, const sx_trace_info *info
         draft->signals = signals;
         draft->signal_mask = ALL_SIGNALS;
         draft->exit = nothing;
-        status = desc->draft_path ? sx_draft_write(draft, desc->output, &options, error)
-                                  : sx_signal_head_write(draft, desc->output, &options, error);
+        fill_card(&draft->card, texts, info, report);
+        status = desc->draft_path ? sx_draft_write(draft, desc->output, NULL, error)
+                                  : sx_signal_head_write(draft, desc->output, error);
     }
     if (draft != &alone) sx_draft_close(draft);
     return status;

@@ -107,10 +107,10 @@ static void put_signal_keys(sx_gguf_writer *w, uint32_t mask, const sx_exit_defa
     if (exit->smoothing) sx_gguf_writer_string(w, "specexit.exit.smoothing", exit->smoothing);
 }
 
-static void put_card(sx_gguf_writer *w, const sx_convert_options *options)
+static void put_card(sx_gguf_writer *w, const sx_signal_card *card)
 {
-    for (uint32_t i = 0; options && i < options->card_count; i++)
-        sx_gguf_writer_string(w, options->card[i].key, options->card[i].text);
+    for (uint32_t i = 0; i < card->count; i++)
+        sx_gguf_writer_string(w, card->entry[i].key, card->entry[i].text);
 }
 
 static void put_draft_keys(sx_gguf_writer *w, const sx_draft *d)
@@ -242,7 +242,7 @@ sx_status sx_draft_write(const sx_draft *draft, const char *path, const sx_conve
     conversion *c = begin(draft, options, error);
     if (!c) return SX_ERROR_MEMORY;
     put_draft_keys(c->writer, draft);
-    put_card(c->writer, options);
+    put_card(c->writer, &draft->card);
     plan_draft(c);
     const uint64_t count = draft->draft_vocabulary;
     if (draft->target_ids) sx_gguf_writer_tensor(c->writer, sx_draft_gguf_names.target_ids, SX_FORMAT_I64, 1, &count);
@@ -251,8 +251,7 @@ sx_status sx_draft_write(const sx_draft *draft, const char *path, const sx_conve
     return status;
 }
 
-sx_status sx_signal_head_write(const sx_draft *draft, const char *path, const sx_convert_options *options,
-                               sx_error *error)
+sx_status sx_signal_head_write(const sx_draft *draft, const char *path, sx_error *error)
 {
     if (!sx_tensor_exists(&draft->signals))
         return sx_fail(error, SX_ERROR_ARGUMENT, "%s: has no signal rows to write", draft->name);
@@ -262,7 +261,7 @@ sx_status sx_signal_head_write(const sx_draft *draft, const char *path, const sx
     if (!draft->aux_default)
         sx_gguf_writer_u32_array(c->writer, "specexit.target_layers", draft->aux_layers, draft->aux_count);
     put_signal_keys(c->writer, draft->signal_mask, &draft->exit);
-    put_card(c->writer, options);
+    put_card(c->writer, &draft->card);
     plan(c, &draft->signals, sx_draft_gguf_names.signals, 0, true);
     const sx_status status = put_file(c, path, false);
     end(c);

@@ -31,6 +31,22 @@ typedef struct sx_exit_defaults {
     const char *smoothing;              // owned by the draft
 } sx_exit_defaults;
 
+// What a file says of the making of its signal rows: keys specexit.card.*, as train-signals writes them.
+typedef struct sx_card_entry {
+    const char *key, *text;
+} sx_card_entry;
+enum { SX_CARD_MOST = 8 };
+typedef struct sx_signal_card {
+    sx_card_entry entry[SX_CARD_MOST]; // [count], all that the file has
+    uint32_t count;
+    const char *target;     // the model the rows were learnt on, in words; "" where the file does not say
+    uint64_t exact, family; // its sx_target_fingerprint and sx_target_family; 0 likewise
+} sx_signal_card;
+// SX_OK, or SX_ERROR_MISMATCH where the card names another model. `*other_format`: only its quantisation is another.
+// `name` is the file's.
+sx_status sx_signal_card_check(const sx_signal_card *card, const char *name, uint64_t exact, uint64_t family,
+                               bool *other_format, sx_error *error);
+
 // One forward step on a pair (token at t+1, features at t), with H hidden, Ht target_hidden, A aux_count:
 //
 //   x  = concat(aux states)                            [A*Ht]
@@ -70,6 +86,7 @@ typedef struct sx_draft {
     bool feed_back_normed; // EAGLE-3.1
     uint32_t signal_mask;  // sx_signal bits that `signals` has rows for; 0 = no signals
     sx_exit_defaults exit;
+    sx_signal_card card;
 
     sx_tensor_ref fc;                  // [H, A*Ht]: the feature rows alone
     sx_tensor_ref fc_whole;            // [H + signal rows, A*Ht] as stored; equals fc without signals
@@ -117,6 +134,7 @@ typedef struct sx_signal_head {
     bool aux_default;
     uint32_t signal_mask;
     sx_exit_defaults exit;
+    sx_signal_card card;
     sx_tensor_ref signals;
     struct sx_draft_storage *storage;
 } sx_signal_head;

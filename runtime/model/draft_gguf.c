@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const sx_draft_names sx_draft_gguf_names = {
@@ -106,6 +107,51 @@ sx_status sx_read_exit_keys(const sx_gguf *gguf, sx_arena *arena, uint32_t *sign
     exit->smoothing = sx_arena_string(arena, smoothing.data, smoothing.length);
     if (!exit->smoothing) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", sx_gguf_source(gguf)->name);
     return SX_OK;
+}
+
+// ---- Cards ---------------------------------------------------------------------------------------------------------
+
+// 16 hexadecimal digits.
+static sx_status read_hash(const char *name, const sx_card_entry *entry, uint64_t *out, sx_error *error)
+{
+    char *end;
+    *out = strtoull(entry->text, &end, 16);
+    if (end == entry->text + 16 && !*end) return SX_OK;
+    return sx_fail(error, SX_ERROR_FORMAT, "%s: key %s must be 16 hexadecimal digits", name, entry->key);
+}
+
+static sx_status read_card(const sx_gguf *gguf, sx_arena *arena, sx_signal_card *card, sx_error *error)
+{
+    static const char *const keys[] = {"specexit.card.target",        "specexit.card.target_fingerprint",
+                                       "specexit.card.target_family", "specexit.card.replies",
+                                       "specexit.card.data",          "specexit.card.scores"};
+    const char *name = sx_gguf_source(gguf)->name;
+    *card = (sx_signal_card){.target = ""};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        sx_gguf_string text = {NULL, 0};
+        sx_status status = sx_gguf_get_string(gguf, keys[i], false, &text, error);
+        if (status != SX_OK) return status;
+        if (!text.data) continue;
+        sx_card_entry *entry = &card->entry[card->count++];
+        *entry = (sx_card_entry){keys[i], sx_arena_string(arena, text.data, text.length)};
+        if (!entry->text) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", name);
+        if (i == 0) card->target = entry->text;
+        if (i == 1) status = read_hash(name, entry, &card->exact, error);
+        if (i == 2) status = read_hash(name, entry, &card->family, error);
+        if (status != SX_OK) return status;
+    }
+    return SX_OK;
+}
+
+sx_status sx_signal_card_check(const sx_signal_card *card, const char *name, uint64_t exact, uint64_t family,
+                               bool *other_format, sx_error *error)
+{
+    *other_format = card->exact && card->exact != exact;
+    if (!card->family || card->family == family) return SX_OK;
+    return sx_fail(error, SX_ERROR_MISMATCH,
+                   "%s: its signals were learnt on another model (%.200s); learn them on this one: `specexit trace`, "
+                   "then `specexit train-signals`",
+                   name, card->target);
 }
 
 sx_status sx_read_aux_layers(const sx_gguf *gguf, const char *key, uint32_t *count, uint32_t *layers, sx_error *error)
@@ -247,6 +293,7 @@ sx_status sx_draft_read_gguf(sx_draft *draft, const sx_draft_options *options, s
     sx_status status = keys.status;
     if (status == SX_OK)
         status = sx_read_exit_keys(gguf, &draft->storage->arena, &config.signal_mask, &draft->exit, error);
+    if (status == SX_OK) status = read_card(gguf, &draft->storage->arena, &draft->card, error);
     if (status != SX_OK) return status;
     sx_lookup lookup;
     float divisors[SX_MAX_HEAD_DIM / 2];
@@ -266,6 +313,7 @@ static sx_status read_signal_head(sx_signal_head *head, const sx_draft_options *
     const char *name = sx_gguf_source(gguf)->name;
     uint32_t named;
     sx_status status = sx_read_exit_keys(gguf, &head->storage->arena, &named, &head->exit, error);
+    if (status == SX_OK) status = read_card(gguf, &head->storage->arena, &head->card, error);
     if (status == SX_OK)
         status = sx_read_aux_layers(gguf, "specexit.target_layers", &head->aux_count, head->aux_layers, error);
     if (status != SX_OK) return status;

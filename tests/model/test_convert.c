@@ -147,6 +147,39 @@ static void test_failures(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+// What a file says of the making of its signals goes where they go, and is held against the model.
+static void check_cards(sx_draft *draft, const char *to)
+{
+    sx_error error;
+    sx_signal_head *head;
+    sx_draft *again;
+    bool other_format;
+    draft->card = (sx_signal_card){.entry = {{"specexit.card.target", "Some model (Q8_0)"},
+                                             {"specexit.card.target_fingerprint", "00000000000000aB"},
+                                             {"specexit.card.target_family", "123456789abcdef0"}},
+                                   .count = 3};
+    assert_int_equal(sx_draft_write(draft, to, NULL, &error), SX_OK);
+    again = open_draft(to);
+    assert_int_equal(sx_signal_head_write(again, to, &error), SX_OK);
+    sx_draft_close(again);
+    if (sx_signal_head_open(to, NULL, &head, &error) != SX_OK) fail_msg("%s", error.message);
+    const sx_signal_card *card = &head->card;
+    assert_int_equal(card->count, 3);
+    assert_true(card->exact == 0xab && card->family == 0x123456789abcdef0);
+    assert_int_equal(sx_signal_card_check(card, "head", card->exact, card->family, &other_format, &error), SX_OK);
+    assert_false(other_format);
+    assert_int_equal(sx_signal_card_check(card, "head", 5, card->family, &other_format, &error), SX_OK);
+    assert_true(other_format);
+    assert_int_equal(sx_signal_card_check(card, "head", 5, 6, &other_format, &error), SX_ERROR_MISMATCH);
+    assert_non_null(strstr(error.message, "Some model (Q8_0)"));
+    sx_signal_head_close(head);
+    draft->card.entry[1].text = "ab";
+    assert_int_equal(sx_signal_head_write(draft, to, &error), SX_OK);
+    assert_int_equal(sx_signal_head_open(to, NULL, &head, &error), SX_ERROR_FORMAT);
+    assert_non_null(strstr(error.message, "specexit.card.target_fingerprint"));
+    draft->card.count = 0;
+}
+
 static void test_signal_heads(void **state)
 {
     (void)state;
@@ -156,7 +189,7 @@ static void test_signal_heads(void **state)
     snprintf(from, sizeof from, "%s/drafts/gguf.gguf", golden_folder);
     snprintf(to, sizeof to, "%s/head.gguf", folder);
     sx_draft *draft = open_draft(from);
-    if (sx_signal_head_write(draft, to, NULL, &error) != SX_OK) fail_msg("%s", error.message);
+    if (sx_signal_head_write(draft, to, &error) != SX_OK) fail_msg("%s", error.message);
     sx_signal_head *head;
     if (sx_signal_head_open(to, NULL, &head, &error) != SX_OK) fail_msg("%s", error.message);
     assert_true(head->signal_mask == 7 && head->target_hidden == 64 && head->aux_layers[2] == draft->aux_layers[2]);
@@ -166,11 +199,13 @@ static void test_signal_heads(void **state)
         assert_int_equal(sx_tensor_read_floats(&draft->signals, row, 1, b, NULL), SX_OK);
         assert_memory_equal(a, b, sizeof a);
     }
+    assert_int_equal(head->card.count, 0);
     sx_signal_head_close(head);
+    check_cards(draft, to);
     sx_draft_close(draft);
     snprintf(from, sizeof from, "%s/drafts/angelslim", golden_folder);
     draft = open_draft(from);
-    assert_int_equal(sx_signal_head_write(draft, to, NULL, &error), SX_ERROR_ARGUMENT);
+    assert_int_equal(sx_signal_head_write(draft, to, &error), SX_ERROR_ARGUMENT);
     sx_draft_close(draft);
     unlink(to);
     rmdir(folder);

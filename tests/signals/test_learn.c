@@ -98,11 +98,10 @@ static void write_head(const float *rows)
                             .aux_layers = {1, 2, 3},
                             .signal_mask = 7,
                             .exit = {NAN, NAN, NAN, NAN, NULL},
+                            .card = {.entry = {{"specexit.card.data", "made up"}}, .count = 1},
                             .signals = {"signals.weight", SX_FORMAT_F32, 1, 3, WIDTH, &memory, 0, 3 * WIDTH * 4}};
-    const sx_card_entry card = {"specexit.card.data", "made up"};
-    const sx_convert_options options = {.card = &card, .card_count = 1};
     sx_error error = {0};
-    if (sx_signal_head_write(&draft, head_path, &options, &error) != SX_OK) fail_msg("%s", error.message);
+    if (sx_signal_head_write(&draft, head_path, &error) != SX_OK) fail_msg("%s", error.message);
 }
 
 static void test_learns_what_is_there(void **state)
