@@ -291,7 +291,9 @@ typedef struct sx_generate_desc {
     uint32_t token_count;
     bool no_thinking;        // ask the template for an answer without thinking
     bool prefill_thinking;   // start the reply with the think marker and a built-in instruction, for models that do not
-                             // think by themselves: for trying things
+                             // think by themselves: for trying things. With a template that has no thinking, the end of
+                             // the turn closes the thinking (SX_REASON_NATURAL), and behind the marker of an exit the
+                             // answer begins with "The answer is"
     sx_when_full when_full;  // messages only
     uint32_t maximum_tokens; // of the reply; 0: as many as the context holds
     const char *const *stop; // stop strings [stop_count], at most 16; the text ends before the first that appears

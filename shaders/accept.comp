@@ -166,9 +166,11 @@ uint decide_row(uint index, uint row, bool generated, bool forced, bool inside, 
 }
 
 // The token after path[index] = row, in next_token, or SX_NONE with `done` set: choose_next of policy.c.
-void choose_next(uint index, uint row, uint reason, bool generated, bool loops)
+void choose_next(uint index, uint row, uint verdict, bool generated, bool loops)
 {
     const uint wanted = samples[row].token;
+    const bool ends = (flags_of(wanted) & SX_TOKEN_END) != 0u;
+    uint reason = verdict;
     next_token = SX_NONE;
     if (head.token_count >= settings.end_position) {
         done = SX_DONE_LENGTH;
@@ -176,6 +178,10 @@ void choose_next(uint index, uint row, uint reason, bool generated, bool loops)
                ((head.thinking != SX_THINKING_INSIDE && loops) || (reason == SX_EXIT_LOOP && exit_count == 0u))) {
         done = SX_DONE_LOOP;
     } else {
+        if (reason == SX_EXIT_NONE && ends && settings.end_closes != 0u && head.thinking == SX_THINKING_INSIDE &&
+            forced_count == 0u) {
+            reason = SX_EXIT_NATURAL;
+        }
         if (reason != SX_EXIT_NONE && exit_count != 0u) {
             store_exit(wanted, reason);
             report_exit(reason, index, wanted);
@@ -185,7 +191,7 @@ void choose_next(uint index, uint row, uint reason, bool generated, bool loops)
         next_token = wanted;
         if (forced_count != 0u) {
             next_token = settings.exit_tokens[(exit_count - forced_count) % SX_MAX_FORCED];
-        } else if ((flags_of(wanted) & SX_TOKEN_END) != 0u) {
+        } else if (ends) {
             done = SX_DONE_END;
         } else {
             const bool closing = closes(head.token_count, wanted);

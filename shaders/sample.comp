@@ -38,7 +38,7 @@ shared uint special_token[MAX_SPECIAL], special_count[MAX_SPECIAL], ancestor_cou
 shared float special_bias[MAX_SPECIAL];
 
 uint from, limit, position;
-uint known_tokens, suppressed, bias_count, seed_low, seed_high;
+uint known_tokens, suppressed, banned, bias_count, seed_low, seed_high;
 bool adjusting, counting;
 float repetition, presence, frequency;
 float inverse_temperature, highest;
@@ -50,7 +50,11 @@ void read_settings(uint row)
     position = batch.position[row] + 1u;
     known_tokens = min(settings.vocabulary, p.vocabulary);
     suppressed = SX_NONE;
-    if (position == settings.suppress_close_position && settings.close_count != 0u) suppressed = settings.close[0];
+    banned = SX_TOKEN_BANNED;
+    if (position == settings.suppress_close_position && settings.close_count != 0u) {
+        suppressed = settings.close[0];
+        banned |= SX_TOKEN_END;
+    }
     repetition = settings.repetition_penalty;
     presence = settings.presence_penalty;
     frequency = settings.frequency_penalty;
@@ -107,7 +111,7 @@ uint four_flags(uint first)
 bool allowed(uint token, uint flags)
 {
     const uint own = flags >> (token % 4u * 8u);
-    return token < known_tokens && token != suppressed && (own & SX_TOKEN_BANNED) == 0u;
+    return token < known_tokens && token != suppressed && (own & banned) == 0u;
 }
 
 float adjusted(uint token, float x)

@@ -111,8 +111,10 @@ struct SxSettings {
     // Flags that the host may change while a reply runs.
     SX_U32 answer_now;              // 1: exit at the next token while thinking
     SX_U32 policy_off;              // 1: policy and budgets are suspended (keep thinking); loop guard and answer_now act
-    SX_U32 suppress_close_position; // the close marker's first token is not sampled for this position; SX_NONE: none
-    SX_U32 reserved0;
+    SX_U32 suppress_close_position; // nothing that ends the thinking is sampled for this position: neither the close
+                                    // marker's first token nor an end token; SX_NONE: none
+    SX_U32 end_closes;              // 1: an end token sampled while thinking is an exit, reason natural: the exit's tokens
+                                    // are forced in its place (models that do not know the markers)
     SX_U32 reserved1;
     SX_U32 open[SX_MAX_MARKER];
     SX_U32 close[SX_MAX_MARKER];

@@ -51,6 +51,7 @@ static const command commands[] = {
      "  specexit compare\n"
      "  specexit compare \"What is 9 plus 8, plus 11?\"\n"
      "  specexit compare --prompts problems.jsonl --limit 50 --json\n"
+     "  specexit compare -m smollm2-135m --think prefill \"What is 12 + 30?\"\n"
      "  specexit compare --prompts problems.jsonl --modes speculative,specexit,budget=60,margin=-2,first\n"},
     {"eval", cli_eval,
      MODEL | CLI_GROUP_PROMPT | CLI_GROUP_GENERATE | CLI_GROUP_EVAL | CLI_GROUP_OUTPUT | CLI_GROUP_JSON, 1000,

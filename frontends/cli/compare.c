@@ -93,6 +93,18 @@ static void show_problem(comparison *run, uint32_t index)
     cli_terminal_print(&run->trial.context->terminal, &out);
 }
 
+// What the modes that nobody chose come to with a model that lacks a draft or signals.
+static void explain_modes(const cli_trial *trial)
+{
+    const cli_options *options = &trial->context->options;
+    cli_text out = {0};
+    if (!trial->info.draft_name[0] && options->draft_kind == SX_DRAFT_AUTO)
+        cli_text_add(&out, "speculative drafts by n-gram lookup: the model has no EAGLE-3 draft\n");
+    if (!trial->info.signals && options->policy_kind == SX_POLICY_AUTO)
+        cli_text_add(&out, "specexit leaves by margin: the model has no signals\n");
+    if (out.length) cli_terminal_print(&trial->context->terminal, &out);
+}
+
 static void show_scores(comparison *run)
 {
     const cli_trial *trial = &run->trial;
@@ -104,6 +116,7 @@ static void show_scores(comparison *run)
     snprintf(heading, sizeof heading, "%u problem%s", problems, problems == 1 ? "" : "s");
     const cli_score_list list = {names, run->scores, trial->mode_count, trial->info.model_name, trial->info.device};
     cli_scores_print(&trial->context->terminal, &list, heading, false, trial->context->options.json);
+    if (trial->default_modes && !trial->context->options.json) explain_modes(trial);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ const cli_option cli_option_table[] = {
     FLAG("raw", 0, PROMPT, raw, "give the prompt to the model as it is, without the chat template"),
     CHOICE("think", 0, PROMPT | CLI_GROUP_MESSAGES, think, "MODE", think_names,
            "on (default), off, or prefill: start the reply with the think marker and a built-in instruction. prefill "
-           "makes a model think that was not trained to, and is for trying things"),
+           "makes a model think that was not trained to: it ends its thinking with its turn, and its answer is begun "
+           "with \"The answer is\". That is for trying things only; expect no better answers of it"),
     COUNT("max-tokens", 'n', PROMPT, maximum_tokens, 1, MANY,
           "length of the reply at most, thinking included (default: what the context holds)"),
     CHOICE("when-full", 0, CLI_GROUP_CHAT, when_full, "WHAT", full_names,

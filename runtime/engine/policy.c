@@ -329,6 +329,13 @@ static uint32_t commit(walk *w, uint32_t index, uint32_t row)
     return reason;
 }
 
+// Whether the target would end its turn in the middle of thinking, which leaves the thinking instead.
+static bool end_closes(const walk *w, uint32_t wanted)
+{
+    return w->settings->end_closes && w->state->now.thinking == SX_THINKING_INSIDE && w->state->forced_count == 0 &&
+           (flags_of(w, wanted) & SX_TOKEN_END);
+}
+
 // After `row` was committed as path[index] with the step's verdict `reason`: the token that follows, or SX_NONE where
 // the reply is done.
 static uint32_t choose_next(const walk *w, uint32_t index, uint32_t row, uint32_t reason)
@@ -347,6 +354,7 @@ static uint32_t choose_next(const walk *w, uint32_t index, uint32_t row, uint32_
         state->done = SX_DONE_LOOP;
         return SX_NONE;
     }
+    if (reason == SX_EXIT_NONE && end_closes(w, wanted)) reason = SX_EXIT_NATURAL;
     if (reason != SX_EXIT_NONE && w->exit_count != 0) {
         take_snapshot(w, wanted, reason);
         report_exit(w, reason, index, wanted);

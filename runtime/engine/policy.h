@@ -69,7 +69,8 @@ bool sx_policy_wants_trial(const SxThought *thought, const SxSettings *settings,
 //  - the answer loops: done, loop; root SX_NONE. (Also an exit by loop when there is nothing to force, exit_count 0;
 //  all
 //    other exits are then not taken.)
-//  - an exit: forced_count = exit_count, the snapshot below.
+//  - an exit: forced_count = exit_count, the snapshot below. With end_closes, a sample with SX_TOKEN_END while thinking
+//    is one, too, of reason natural (where there is something to force).
 //  - next = the forced token, else samples[row].token; it counts as emitted (state.generated).
 //  - next is not forced and has SX_TOKEN_END: done, end, with next as the root.
 //  - next is not forced and completes the close marker: exit_reason natural, the snapshot below.
@@ -82,9 +83,9 @@ bool sx_policy_wants_trial(const SxThought *thought, const SxSettings *settings,
 // state.exit is what a keep-thinking puts back as state.now: after an exit, the thought as it was when the exit token
 // had been committed; at a natural close, as it was when the last token before the marker had been (a marker of several
 // tokens begins at the latest `next` equal to its first token). Its root is the token the target wanted next. Where
-// that is the first token of the close marker, the host has to sample another in its place (suppress_close_position =
-// exit.length). After an exit by loop the runs in the snapshot are 0. What the tokens from exit.length on added to
-// counts, the host takes back.
+// that is the first token of the close marker or an end token, the host has to sample another in its place
+// (suppress_close_position = exit.length). After an exit by loop the runs in the snapshot are 0. What the tokens from
+// exit.length on added to counts, the host takes back.
 //
 // A done state, or an empty batch, changes nothing but `cycle`: path_count is 0, the result repeats done, length, root.
 // Unused entries of the arrays of result and of path_row and path_token are 0.

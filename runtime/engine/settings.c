@@ -144,30 +144,43 @@ static sx_status fill_policy(const sx_engine *engine, const sx_policy *policy, S
     return check_range(out->alpha, 0, 1, "smoothing factor", error);
 }
 
-static sx_status fill_markers(const sx_engine *engine, const sx_policy *policy, SxSettings *out, sx_error *error)
+// Appends what an exit forces.
+static sx_status force(const sx_token_list *list, SxSettings *out, sx_error *error)
 {
+    if (out->exit_count + list->count > SX_MAX_FORCED)
+        return sx_fail(error, SX_ERROR_ARGUMENT,
+                       "exit message: with the close marker it has %u tokens, at most %d fit; "
+                       "shorten it",
+                       out->exit_count + list->count, SX_MAX_FORCED);
+    memcpy(out->exit_tokens + out->exit_count, list->tokens, list->count * sizeof(uint32_t));
+    out->exit_count += list->count;
+    return SX_OK;
+}
+
+static sx_status fill_markers(const sx_engine *engine, const sx_generate_desc *desc, SxSettings *out, sx_error *error)
+{
+    // A model that was not trained to think ends its turn when it has thought, and would end it again behind a marker
+    // that says nothing to it: the end of the turn closes its thinking, and the answer is begun for it.
+    const bool untrained = desc->prefill_thinking && !engine->info.thinks;
     out->open_count = engine->open.count;
     out->close_count = engine->close.count;
     memcpy(out->open, engine->open.tokens, engine->open.count * sizeof(uint32_t));
     memcpy(out->close, engine->close.tokens, engine->close.count * sizeof(uint32_t));
     if (!engine->close.count) return SX_OK;
     const sx_template_info *facts = sx_template_facts(engine->template_id);
-    const char *message = policy->exit_message   ? policy->exit_message
-                          : engine->says_at_exit ? engine->exit_message
-                          : facts                ? facts->exit_message
-                                                 : "";
-    sx_token_list forced = {0};
-    sx_status status = sx_engine_token_list(engine, message, &forced, error);
-    if (status != SX_OK) return status;
-    if (forced.count + engine->close.count > SX_MAX_FORCED)
-        return sx_fail(error, SX_ERROR_ARGUMENT,
-                       "exit message: with the close marker it has %u tokens, at most %d fit; "
-                       "shorten it",
-                       forced.count + engine->close.count, SX_MAX_FORCED);
-    memcpy(out->exit_tokens, forced.tokens, forced.count * sizeof(uint32_t));
-    memcpy(out->exit_tokens + forced.count, engine->close.tokens, engine->close.count * sizeof(uint32_t));
-    out->exit_count = forced.count + engine->close.count;
-    return SX_OK;
+    const char *message = desc->policy.exit_message ? desc->policy.exit_message
+                          : engine->says_at_exit    ? engine->exit_message
+                          : untrained               ? "\n"
+                          : facts                   ? facts->exit_message
+                                                    : "";
+    sx_token_list before = {0}, behind = {0};
+    sx_status status = sx_engine_token_list(engine, message, &before, error);
+    if (status == SX_OK && untrained) status = sx_engine_token_list(engine, "\n\nThe answer is", &behind, error);
+    if (status == SX_OK) status = force(&before, out, error);
+    if (status == SX_OK) status = force(&engine->close, out, error);
+    if (status == SX_OK) status = force(&behind, out, error);
+    out->end_closes = untrained;
+    return status;
 }
 
 sx_status sx_settings_fill(const sx_engine *engine, const sx_generate_desc *desc, uint32_t prompt_count,
@@ -181,6 +194,6 @@ sx_status sx_settings_fill(const sx_engine *engine, const sx_generate_desc *desc
         out->end_position = prompt_count + desc->maximum_tokens;
     sx_status status = fill_sampling(&desc->sampling, out->vocabulary, out, error);
     if (status == SX_OK) status = fill_policy(engine, &desc->policy, out, error);
-    if (status == SX_OK) status = fill_markers(engine, &desc->policy, out, error);
+    if (status == SX_OK) status = fill_markers(engine, desc, out, error);
     return status;
 }

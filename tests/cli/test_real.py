@@ -56,6 +56,13 @@ class Real(Program):
             self.assertLessEqual(line["readback_bytes"], 1024 * line["readbacks"])
         self.assertEqual(lines[0]["tokens"], lines[1]["tokens"])
 
+    def test_without_signals(self):
+        bare = ["--no-draft", "--margin", "-14.5", QUESTION]
+        self.assertEqual(self.done(*bare)["exit"]["reason"], "margin")
+        out, _ = self.run_cli("compare", "--max-tokens", "60", *bare)
+        self.assertIn("specexit leaves by margin", out)
+        self.assertIn("speculative drafts by n-gram lookup", out)
+
     def test_first_mode(self):
         lines = {line["mode"]: line for line in
                  self.json_lines("compare", QUESTION, "--json", "--modes", "speculative,first", timeout=900)}

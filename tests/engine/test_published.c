@@ -7,6 +7,7 @@
 //   decoding       the same tokens one by one, and by n-gram, chain and tree speculation with a draft of random
 //   weights,
 //                  greedy; and the same tokens from all of them at a temperature with a seed
+//   made to think  what was not trained to think thinks and answers, cut off or (where 32 tokens are decoded) by itself
 //
 // On slow drivers SX_PUBLISHED_PROMPTS and SX_PUBLISHED_DECODED bound how many prompts, SX_PUBLISHED_STEPS how many
 // tokens are decoded.
@@ -234,6 +235,32 @@ static void test_decoding(void **state)
     sx_session_destroy(session);
 }
 
+static void test_made_to_think(void **state)
+{
+    (void)state;
+    static test_reply reply;
+    sx_session *session = test_open_session(engine);
+    const sx_message message = {.role = SX_ROLE_USER, .content = "What is 2 + 2?"};
+    sx_generate_desc desc = {.messages = &message, .message_count = 1, .maximum_tokens = 24, .prefill_thinking = true};
+    desc.policy.hard_budget = 6;
+    test_run(session, &desc, &reply, NULL, NULL);
+    print_message("thinking \"%s\", answer \"%s\"\n", reply.thinking, reply.answer);
+    assert_int_equal(reply.exit_reason, SX_REASON_HARD_BUDGET);
+    assert_true(strlen(reply.thinking) > 0);
+    assert_ptr_equal(strstr(reply.answer, "The answer is"), reply.answer);
+    assert_true(strlen(reply.answer) > strlen("The answer is"));
+    if (test_number("SX_PUBLISHED_STEPS", MAX_STEPS) == MAX_STEPS) {
+        desc.policy = (sx_policy){0};
+        desc.maximum_tokens = 160;
+        test_run(session, &desc, &reply, NULL, NULL);
+        print_message("thinking \"%s\", answer \"%s\"\n", reply.thinking, reply.answer);
+        assert_true(reply.exit_reason == SX_REASON_NATURAL || reply.exit_reason == SX_REASON_MARGIN ||
+                    reply.done_reason == SX_DONE_MAXIMUM);
+        assert_true(strlen(reply.answer) > 0 || reply.done_reason == SX_DONE_MAXIMUM);
+    }
+    sx_session_destroy(session);
+}
+
 int main(int argc, char **argv)
 {
     FILE *model = argc == 3 ? fopen(argv[1], "rb") : NULL;
@@ -249,7 +276,8 @@ int main(int argc, char **argv)
     engine = test_open_bundled(&(sx_engine_desc){.target_path = argv[1], .draft_path = draft, .context = 512});
     remove(draft);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_prompts), cmocka_unit_test(test_conversations),
-                                       cmocka_unit_test(test_continuations), cmocka_unit_test(test_decoding)};
+                                       cmocka_unit_test(test_continuations), cmocka_unit_test(test_decoding),
+                                       cmocka_unit_test(test_made_to_think)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);
     cJSON_Delete(golden);

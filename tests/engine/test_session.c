@@ -347,6 +347,40 @@ static void test_known_selftest(void **state)
     sx_engine_destroy(known);
 }
 
+// Without signals thinking is left by margin. A model whose template has no thinking and that is made to think has its
+// answer begun behind the marker, and leaves the thinking where it would end its turn; one that thinks is left alone.
+static void test_without_signals(void **state)
+{
+    (void)state;
+    SxSettings settings;
+    sx_generate_desc desc = ask(SX_POLICY_AUTO);
+    desc.prefill_thinking = true;
+    assert_int_equal(sx_settings_fill(engine, &desc, 1, 100, &settings, NULL), SX_OK);
+    assert_int_equal(settings.policy, SX_POLICY_KIND_SIGNALS);
+    assert_int_equal(settings.end_closes, 0);
+    assert_int_equal(settings.exit_count, settings.close_count);
+
+    sx_engine *bare = test_open_bundled(&(sx_engine_desc){.no_draft = true, .template_name = "chatml"});
+    sx_session *session = test_open_session(bare);
+    assert_int_equal(sx_settings_fill(bare, &desc, 1, 100, &settings, NULL), SX_OK);
+    assert_int_equal(settings.policy, SX_POLICY_KIND_MARGIN);
+    assert_float_equal(settings.margin_threshold, -3, 0);
+    assert_int_equal(settings.end_closes, 1);
+    assert_true(settings.exit_count > settings.close_count);
+    static test_reply reply;
+    desc.policy.hard_budget = 10;
+    desc.maximum_tokens = 60;
+    test_run(session, &desc, &reply, NULL, NULL);
+    assert_int_equal(reply.exit_reason, SX_REASON_HARD_BUDGET);
+    assert_ptr_equal(strstr(reply.answer, "The answer is"), reply.answer);
+    assert_true(strlen(reply.answer) > strlen("The answer is"));
+    desc.prefill_thinking = false;
+    assert_int_equal(sx_settings_fill(bare, &desc, 1, 100, &settings, NULL), SX_OK);
+    assert_int_equal(settings.end_closes, 0);
+    sx_session_destroy(session);
+    sx_engine_destroy(bare);
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
@@ -354,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_thresholds),
         TEST(test_known_selftest),
+        TEST(test_without_signals),
         TEST(test_counters),
         TEST(test_repeatable),
         TEST(test_prefix_reuse),

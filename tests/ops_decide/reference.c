@@ -167,8 +167,9 @@ reference_choice reference_sample(const float *logits, uint32_t vocabulary, cons
     entry *list = malloc(vocabulary * sizeof(*list));
     uint32_t count = 0;
     for (uint32_t token = 0; token < vocabulary; token++) {
-        if (token >= settings->vocabulary || (flags_of(settings, flags, token) & SX_TOKEN_BANNED)) continue;
         const bool suppressed = position == settings->suppress_close_position && settings->close_count;
+        const uint32_t banned = suppressed ? SX_TOKEN_BANNED | SX_TOKEN_END : SX_TOKEN_BANNED;
+        if (token >= settings->vocabulary || (flags_of(settings, flags, token) & banned)) continue;
         if (suppressed && token == settings->close[0]) continue;
         list[count++] = (entry){adjusted(sane(logits[token]), token, batch, row, settings, counts), token};
     }

@@ -81,6 +81,7 @@ static void random_settings(harness *h, reply *r)
     s->loop_tokens = chance(h, 50) ? below(h, 20) : below(h, 5);
     s->answer_now = chance(h, 5);
     s->policy_off = chance(h, 10);
+    s->end_closes = chance(h, 30);
 }
 
 static void random_start(harness *h, reply *r)

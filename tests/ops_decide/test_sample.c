@@ -229,10 +229,13 @@ static void banned_and_suppressed(void **data)
             f.logits[row * 67 + 8] = 60.0f;
             f.logits[row * 67 + 63] = 60.0f;
         }
-        f.flags[2] = SX_TOKEN_BANNED; // token 8
+        f.flags[2] = SX_TOKEN_BANNED | SX_TOKEN_END << 8; // tokens 8, 9
+        for (uint32_t row = 0; row < 4; row++)
+            f.logits[row * 67 + 9] = 29.0f;
         check_rows(&f, "suppressed");
         assert_int_equal(f.samples[0].token, 7);
         assert_int_not_equal(f.samples[1].token, 7);
+        assert_int_not_equal(f.samples[1].token, 9);
         assert_int_equal(f.samples[2].token, 7);
         for (uint32_t i = 0; i < 15; i++) {
             f.flags[i] = SX_TOKEN_BANNED * 0x01010101u;

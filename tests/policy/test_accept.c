@@ -179,6 +179,41 @@ static void closes_by_itself(void **unused)
     }
 }
 
+// A model that knows no marker ends its turn instead: what an exit forces stands in the end token's place, once.
+static void end_closes(void **unused)
+{
+    (void)unused;
+    for (uint32_t thinking = SX_THINKING_BEFORE; thinking <= SX_THINKING_AFTER; thinking++) {
+        reply r;
+        start(&r);
+        r.settings.end_closes = 1;
+        r.state.now.thinking = thinking;
+        root_row(&r);
+        add_row(&r, 0, END);
+        r.samples[0].token = END;
+        r.samples[1].token = 3;
+        cycle(&r);
+        const SxResult *result = &r.state.result;
+        assert_int_equal(result->path_count, 1);
+        if (thinking != SX_THINKING_INSIDE) {
+            assert_int_equal(result->done, SX_DONE_END);
+            continue;
+        }
+        assert_int_equal(result->done, SX_DONE_NO);
+        assert_int_equal(result->exit_reason, SX_EXIT_NATURAL);
+        assert_int_equal(result->root, 30);
+        assert_int_equal(r.state.exit.root, END);
+        assert_int_equal(r.state.exit.length, 5);
+        for (uint32_t i = 0; i < 3; i++) { // wanted again before and behind the marker: forced ones stand, then it ends
+            root_row(&r);
+            cycle(&r);
+        }
+        assert_int_equal(result->thinking, SX_THINKING_AFTER);
+        assert_int_equal(result->done, SX_DONE_END);
+        assert_int_equal(r.state.generated, 4);
+    }
+}
+
 static void ends(void **unused)
 {
     (void)unused;
@@ -383,6 +418,7 @@ static void trees_change_nothing(void **unused)
         r.settings.loop_repeats = mix(seed + 5) % 2 * 3;
         r.settings.loop_tokens = 6;
         r.settings.end_position = 200 + seed % 7;
+        r.settings.end_closes = mix(seed + 6) % 2;
         const reply fresh = r;
         bool trials = r.settings.policy == SX_POLICY_KIND_ENTROPY;
         uint32_t random = seed;
@@ -404,9 +440,10 @@ static void trees_change_nothing(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walks_the_path),         cmocka_unit_test(exits_and_forces),
-        cmocka_unit_test(closes_by_itself),       cmocka_unit_test(ends),
-        cmocka_unit_test(entropy_uses_the_trial), cmocka_unit_test(trees_change_nothing),
+        cmocka_unit_test(walks_the_path),       cmocka_unit_test(exits_and_forces),
+        cmocka_unit_test(closes_by_itself),     cmocka_unit_test(ends),
+        cmocka_unit_test(end_closes),           cmocka_unit_test(entropy_uses_the_trial),
+        cmocka_unit_test(trees_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
