@@ -246,18 +246,41 @@ typedef struct sx_exit_rule {
 } sx_exit_rule;
 void sx_exit_rule_apply(const sx_exit_rule *rule, sx_policy *policy); // by signals; what the rule leaves open stays
 
+// How the raw signals look at the first steps of replies, so that replies of another kind can be told apart: of every
+// step the logits of confidence and progress, the logarithms of remain and of the step's tokens. A step's distance is
+// |scale (x - mean)|^2, a reply's the largest of its steps.
+enum { SX_RANGE_STEPS = 4, SX_RANGE_VALUES = 4 };
+typedef struct sx_signal_range {
+    uint32_t steps;   // 0: not known
+    uint32_t signals; // SX_SIGNAL_HAS_*; of others nothing is compared
+    double mean[SX_RANGE_STEPS][SX_RANGE_VALUES];
+    double scale[SX_RANGE_STEPS][SX_RANGE_VALUES][SX_RANGE_VALUES]; // lower triangles
+    // Of replies to prompts of the same kind at most this share has a distance beyond the limit: conformal, without any
+    // assumption beyond prompts being exchangeable. Mean and scale are of one half of the prompts, the limit of the
+    // other.
+    double limit, share;
+} sx_signal_range;
+
 // A file that `specexit calibrate -o` wrote for a model.
 enum { SX_PROFILE_LEVELS = 5 };
 typedef struct sx_profile {
     char model_name[128];
-    double full_accuracy, full_tokens; // without exit
+    uint64_t model_exact, model_family; // of which the traces were (sx_model_identity); 0: the file does not say
+    double full_accuracy, full_tokens;  // without exit
     bool has_chosen;
     sx_exit_rule chosen; // for what was asked
     uint32_t level_count;
     sx_exit_rule levels[SX_PROFILE_LEVELS]; // from think little to think long
+    sx_signal_range range;                  // of the replies it was calibrated on
 } sx_profile;
 // SX_ERROR_FORMAT when it is no profile or a rule of it cannot be used; then `out` is empty.
 sx_status sx_profile_read(const char *path, sx_profile *out, sx_error *error);
+// The same from memory; `name` is for messages.
+sx_status sx_profile_parse(const char *text, size_t length, const char *name, sx_profile *out, sx_error *error);
+// SX_OK, or SX_ERROR_MISMATCH when the profile is another model's. `*other_format` (may be NULL) is true where only the
+// quantisation is another, which is worth a warning.
+sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
+                           sx_error *error);
 
 typedef enum sx_draft_kind {
     SX_DRAFT_AUTO = 0, // the EAGLE-3 draft where there is one, else n-gram; how much of it, or none, is measured as it
@@ -376,6 +399,17 @@ typedef struct sx_event {
     sx_done_reason done_reason;
     sx_stats stats; // also valid for the other kinds, as far as it is known
 } sx_event;
+
+// Whether a reply is like those a profile was calibrated on: begin it with the reply and show it every event.
+typedef struct sx_watch {
+    const sx_signal_range *range; // borrowed; NULL: nothing is watched
+    uint32_t step, tokens;        // steps seen, tokens of the one at hand
+    double distance;
+} sx_watch;
+void sx_watch_begin(sx_watch *watch, const sx_signal_range *range); // NULL is allowed
+void sx_watch_event(sx_watch *watch, const sx_event *event);
+// True once a step lay beyond the limit: what the profile promises may not hold for this prompt.
+bool sx_watch_unlike(const sx_watch *watch);
 
 typedef struct sx_session_desc {
     uint32_t context; // tokens; 0: the engine's

@@ -3,7 +3,8 @@
 //   probe      what the model would answer if its thinking were left here, and the states its signals are made of
 //   trace      a file of such probes, one record a prompt, with labels
 //   train      the three signal rows from a trace: a linear map of the states, written as a signal head
-//   calibrate  every rule of exit replayed over a trace, without a device, by the very code that decides live
+//   calibrate  every rule of exit replayed over a trace, without a device, by the very code that decides live; as a
+//              profile (specexit.h) for all front ends
 //
 // A front end drives the first two prompt by prompt; the last two are one call each. What specexit.h says of memory,
 // errors and threads holds here, too.
@@ -174,12 +175,20 @@ sx_status sx_train_signals(const sx_train_desc *desc, sx_train_report *report, s
 // ---- Calibration ---------------------------------------------------------------------------------------------------
 
 typedef struct sx_calibration {
+    char model_name[128]; // of the traces
+    sx_model_identity model;
+    bool other_format;       // the head, or one of the traces, is of another quantisation: worth a warning
     uint32_t prompts, known; // known: prompts with an expected answer
     double full_accuracy;    // without exit
     double full_tokens;
     bool single_tokens;        // no smoothing could be tried: the trace holds states of boundaries alone
     sx_exit_rule frontier[64]; // fewest tokens at each accuracy, from little to long thinking
     uint32_t frontier_count;
+    // The fewest tokens that lose at most 10, 5, 2, 1 and 0 points of accuracy, neighbouring thresholds checked; a rule
+    // that none does is left out.
+    sx_exit_rule levels[SX_PROFILE_LEVELS];
+    uint32_t level_count;
+    sx_signal_range range;
     bool has_choice;
     sx_exit_rule choice; // for what was asked
     // Conformal risk control (arXiv 2208.02814): `certified` is the rule of the same family with the lowest confidence
@@ -204,6 +213,10 @@ typedef struct sx_calibrate_desc {
     uint32_t single_signal; // as in sx_engine_desc
 } sx_calibrate_desc;
 sx_status sx_calibrate(const sx_calibrate_desc *desc, sx_calibration *out, sx_error *error);
+
+// The calibration as a profile's text (JSON), which sx_profile_read reads, into a new string freed with sx_free; NULL
+// when memory is short.
+char *sx_profile_text(const sx_calibration *calibration);
 
 // ---- How well a score tells right from wrong -----------------------------------------------------------------------
 

@@ -173,10 +173,17 @@ static void set_option(cli_chat_state *chat, const char *name, const char *value
     chat->kept = cli_reallocate(chat->kept, chat->kept_count + 1, sizeof *chat->kept);
     chat->kept[chat->kept_count++] = copy;
     cli_text message = {0};
-    if (cli_options_set(&chat->context->options, SETTINGS, name, copy, &message)) {
+    cli_options *options = &chat->context->options, before = *options;
+    bool set = cli_options_set(options, SETTINGS, name, copy, &message);
+    if (set && (strcmp(name, "profile") == 0 || strcmp(name, "effort") == 0)) {
+        set = cli_profile_apply(options, &message) &&
+              cli_profile_check(chat->context, &options->calibrated, options->profile, chat->engine) == CLI_EXIT_OK;
+        if (!set) *options = before;
+    }
+    if (set) {
         cli_text_printf(&message, "%s is set%s%s", name, *value ? " to " : "", value);
         cli_live_open(&chat->live, chat->context);
-    } else {
+    } else if (message.length) {
         cli_text_add(&message, " (/help lists the commands)");
     }
     print(chat, &message);

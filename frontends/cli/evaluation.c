@@ -258,6 +258,9 @@ static void read_record(reading *in, const cli_json_value *root, const cli_evalu
     cli_text_add(&record->reply.answer, answer);
     read_stats(in, root, &record->reply);
     read_exit(in, root, &record->reply);
+    const cli_json_value *unlike = cli_json_member(root, "unlike_profile");
+    record->reply.watched = unlike != NULL;
+    record->reply.unlike = unlike && unlike->type == CLI_JSON_TRUE;
     read_steps(in, root, &record->reply);
 }
 

@@ -156,7 +156,11 @@ static bool is_broken(void *user)
 
 cli_view cli_live_view(cli_live *live)
 {
-    return (cli_view){.event = on_event, .idle = on_idle, .broken = is_broken, .user = live};
+    return (cli_view){.event = on_event,
+                      .idle = on_idle,
+                      .range = &live->context->options.calibrated.range,
+                      .broken = is_broken,
+                      .user = live};
 }
 
 void cli_summary(cli_text *out, const cli_reply *reply)
@@ -179,6 +183,9 @@ void cli_live_summary(cli_live *live, const cli_reply *reply)
 {
     cli_terminal *terminal = &live->context->terminal;
     bool wanted = terminal->err || live->context->options.verbose;
+    if (reply->unlike)
+        cli_note(live->context,
+                 "this prompt looks unlike those the profile was calibrated on: its accuracy may not hold");
     if (!wanted || live->context->options.quiet) return;
     cli_text line = {0};
     cli_summary(&line, reply);

@@ -37,6 +37,19 @@ int cli_usage_error(cli_context *context, const char *format, ...)
     return CLI_EXIT_USAGE;
 }
 
+void cli_note(cli_context *context, const char *format, ...)
+{
+    va_list arguments;
+    if (context->options.quiet) return;
+    cli_terminal_flush(&context->terminal);
+    cli_status_clear(&context->terminal);
+    va_start(arguments, format);
+    fputs("specexit: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
 int cli_exit_interrupted(void)
 {
     int fatal = cli_interrupt_fatal();
@@ -126,10 +139,7 @@ static bool on_progress(void *user, const sx_load_progress *progress)
 
 static void on_log(void *user, const char *text)
 {
-    cli_context *context = user;
-    if (context->options.quiet) return;
-    cli_status_clear(&context->terminal);
-    fprintf(stderr, "specexit: %s\n", text);
+    cli_note(user, "%s", text);
 }
 
 static void describe_load(cli_context *context, const sx_engine *engine)
@@ -177,7 +187,11 @@ int cli_load_engine(cli_context *context, sx_engine **engine)
     free(named);
     if (status == SX_OK) {
         if (options->verbose) describe_load(context, *engine);
-        return CLI_EXIT_OK;
+        const int code = cli_profile_check(context, &options->calibrated, options->profile, *engine);
+        if (code == CLI_EXIT_OK) return code;
+        sx_engine_destroy(*engine);
+        *engine = NULL;
+        return code;
     }
     *engine = NULL;
     if (status == SX_ERROR_CANCELLED) return cli_exit_interrupted();

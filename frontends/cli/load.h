@@ -29,13 +29,22 @@ int cli_usage_error(cli_context *context, const char *format, ...)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
+// A remark of the same form, unless --quiet was given.
+void cli_note(cli_context *context, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
 // The exit code when ctrl-c or another signal ended the work.
 int cli_exit_interrupted(void);
 // CLI_EXIT_OK, or a failure when standard output could not be written (with a message, silent for a closed pipe).
 int cli_finish_output(cli_context *context);
 
-// Loads; on failure the message is out and `*engine` is NULL. Returns an exit code.
+// Loads, and checks --profile; on failure the message is out and `*engine` is NULL. Returns an exit code.
 int cli_load_engine(cli_context *context, sx_engine **engine);
+// Holds a profile (`name` NULL: there is none) against the model: a failure when it is another one's, a remark about
+// another quantisation.
+int cli_profile_check(cli_context *context, const sx_profile *profile, const char *name, const sx_engine *engine);
 int cli_load_session(cli_context *context, sx_engine *engine, sx_session **session);
 
 // $XDG_CACHE_HOME/specexit, else ~/.cache/specexit; NULL when neither is known. Freed with free.

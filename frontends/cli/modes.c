@@ -196,6 +196,7 @@ static bool profile(cli_mode *mode, const cli_options *options, const char *path
     if (!*path || !cli_profile_apply(&with, message)) return false;
     specexit(mode, &with, 0);
     mode->profiled = true;
+    mode->calibrated = with.calibrated;
     return true;
 }
 
@@ -205,6 +206,7 @@ static bool parse_mode(const char *text, const cli_options *options, cli_mode *m
                                   .no_loop_guard = options->policy.no_loop_guard,
                                   .exit_message = options->policy.exit_message}};
     mode->drafting = cli_options_describe(options).drafting;
+    mode->calibrated = options->calibrated;
     snprintf(mode->name, sizeof mode->name, "%s", text);
     char name[48];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);

@@ -14,7 +14,8 @@ typedef struct cli_mode {
     uint32_t steps; // leave after so many; 0: no matter
     bool first;     // leave after the first paragraph that begins with `mark`
     char mark[32];
-    bool profiled; // the policy is that of a file, whose name says too little of it
+    bool profiled;         // the policy is that of a file, whose name says too little of it
+    sx_profile calibrated; // what --profile or, when profiled, that file holds
 } cli_mode;
 
 enum { CLI_MAXIMUM_MODES = 16 };

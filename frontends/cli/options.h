@@ -73,7 +73,8 @@ typedef struct cli_options {
     bool host;
     float lose, save, risk; // calibrate, per cent
     const char *profile;
-    uint32_t effort; // level of the profile; 0: its chosen rule
+    sx_profile calibrated; // what it holds, read by cli_profile_apply
+    uint32_t effort;       // level of the profile; 0: its chosen rule
 
     uint32_t *tokens; // owned: freed by cli_options_free
     uint32_t token_count;

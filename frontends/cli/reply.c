@@ -87,6 +87,9 @@ static void heed_interrupts(sx_session *session, cli_reply *reply, bool stop_onl
 static sx_status pump(sx_session *session, const cli_view *view, cli_reply *reply, sx_error *error)
 {
     double start = cli_seconds();
+    sx_watch watch;
+    sx_watch_begin(&watch, view ? view->range : NULL);
+    reply->watched = watch.range != NULL;
     unsigned asked = 0;
     bool stopped = false;
     for (;;) {
@@ -106,6 +109,8 @@ static sx_status pump(sx_session *session, const cli_view *view, cli_reply *repl
         }
         if (status != SX_OK) return status;
         take_event(reply, &event);
+        sx_watch_event(&watch, &event);
+        reply->unlike = reply->unlike || sx_watch_unlike(&watch);
         reply->seconds = cli_seconds() - start;
         if (view && view->event) view->event(view->user, &event, reply);
         if (event.kind == SX_EVENT_DONE) return SX_OK;
@@ -134,7 +139,13 @@ sx_status cli_reply_think_on(sx_session *session, const cli_view *view, cli_repl
         reply->point_count--;
     reply->left = false;
     reply->done_reason = 0;
-    return pump(session, view, reply, error);
+    // Its first steps have been watched.
+    cli_view rest = view ? *view : (cli_view){0};
+    rest.range = NULL;
+    const bool watched = reply->watched;
+    status = pump(session, &rest, reply, error);
+    reply->watched = watched;
+    return status;
 }
 
 void cli_signals_json(cli_json *json, const char *key, const sx_signals *signals)
@@ -189,6 +200,7 @@ void cli_reply_json(cli_json *json, const cli_reply *reply)
     cli_json_put_string(json, "done_reason", sx_done_reason_name(reply->done_reason));
     usage_json(json, stats);
     exit_json(json, reply);
+    if (reply->watched) cli_json_put_boolean(json, "unlike_profile", reply->unlike);
     cli_json_key(json, "stats");
     cli_json_open(json, '{');
     cli_json_put_integer(json, "thinking_tokens", stats->thinking_tokens);

@@ -28,15 +28,17 @@ typedef struct cli_reply {
     char exit_sentence[256];
     sx_done_reason done_reason;
     sx_stats stats;
-    double seconds;   // wall clock, from begin to done
-    bool interrupted; // stopped by a signal
+    double seconds;       // wall clock, from begin to done
+    bool interrupted;     // stopped by a signal
+    bool watched, unlike; // against the range of a profile; unlike: its promises may not hold for this prompt
 } cli_reply;
 
 typedef struct cli_view {
     void (*event)(void *user, const sx_event *event, const cli_reply *reply); // after the reply took it in; NULL: none
     void (*idle)(void *user, const cli_reply *reply); // a few times a second while nothing happens; may be NULL
-    bool stop_only;                                   // ctrl-c stops at the first time
-    bool (*broken)(void *user);                       // true: nobody reads any more, stop; may be NULL
+    const sx_signal_range *range; // of the replies that the profile in use was calibrated on; NULL: none
+    bool stop_only;               // ctrl-c stops at the first time
+    bool (*broken)(void *user);   // true: nobody reads any more, stop; may be NULL
     void *user;
 } cli_view;
 

@@ -175,8 +175,11 @@ static int generate(cli_context *context, sx_session *session, const run_prompt 
     }
     cli_live live;
     cli_live_open(&live, context);
-    cli_view view =
-        options->json ? (cli_view){.event = json_event, .broken = json_broken, .user = context} : cli_live_view(&live);
+    cli_view view = options->json ? (cli_view){.event = json_event,
+                                               .range = &options->calibrated.range,
+                                               .broken = json_broken,
+                                               .user = context}
+                                  : cli_live_view(&live);
     cli_reply reply = {0};
     sx_error error = {0};
     sx_status status = cli_reply_generate(session, &desc, &view, &reply, &error);

@@ -26,6 +26,8 @@ void cli_score_add(cli_score *score, const cli_reply *reply, bool known, bool ri
     score->cycle_tokens += stats->acceptance_length * stats->cycles;
     score->exits[reply->left ? reply->exit.exit_reason : SX_REASON_NONE]++;
     score->unfinished += reply->done_reason == SX_DONE_MAXIMUM;
+    score->watched += reply->watched;
+    score->unlike += reply->unlike;
 }
 
 double cli_score_acceptance(const cli_score *score)
@@ -80,6 +82,7 @@ void cli_score_members(cli_json *json, const char *mode, const cli_score *score)
     cli_json_put_integer(json, "readbacks", score->readbacks);
     cli_json_put_integer(json, "readback_bytes", score->readback_bytes);
     cli_json_put_integer(json, "unfinished", score->unfinished);
+    if (score->watched) cli_json_put_integer(json, "unlike_profile", score->unlike);
     cli_json_key(json, "exits");
     cli_json_open(json, '{');
     for (int reason = 0; reason <= SX_REASON_ANSWER_NOW; reason++)
@@ -153,6 +156,10 @@ static void add_table(cli_text *out, const cli_score_list *list, bool full)
     cli_text_add(out, "\n");
     for (uint32_t i = 0; i < list->count; i++)
         if (i != baseline) add_saving(out, modes[i], &list->scores[i], modes[baseline], &list->scores[baseline]);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->scores[i].unlike)
+            cli_text_printf(out, "%s: %u of %u problems look unlike those its profile was calibrated on\n", modes[i],
+                            list->scores[i].unlike, list->scores[i].watched);
 }
 
 void cli_scores_print(cli_terminal *terminal, const cli_score_list *list, const char *heading, bool full, bool as_json)

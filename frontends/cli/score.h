@@ -13,6 +13,7 @@ typedef struct cli_score {
     double cycle_tokens;                      // acceptance lengths times cycles
     uint32_t exits[SX_REASON_ANSWER_NOW + 1]; // by reason
     uint32_t unfinished;                      // replies cut at their longest length
+    uint32_t watched, unlike;                 // replies held against a profile's range, and those beyond it
 } cli_score;
 
 void cli_score_add(cli_score *score, const cli_reply *reply, bool known, bool right);

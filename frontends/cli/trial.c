@@ -102,6 +102,7 @@ static sx_status ask(cli_trial *run, uint32_t mode, const char *prompt, uint32_t
     if (maximum) desc.maximum_tokens = maximum;
     progress at = {.run = run, .mode = mode};
     cli_view view = {.event = on_event, .idle = show_progress, .stop_only = true, .user = &at};
+    if (desc.policy.kind == SX_POLICY_SIGNALS) view.range = &run->modes[mode].calibrated.range;
     return cli_reply_generate(run->sessions[mode], &desc, &view, reply, error);
 }
 
@@ -147,6 +148,9 @@ int cli_trial_load(cli_trial *run)
     if (code != CLI_EXIT_OK) return code;
     sx_engine_get_info(run->engine, &run->info);
     if (run->default_modes) drop_modes(run);
+    for (uint32_t i = 0; code == CLI_EXIT_OK && i < run->mode_count; i++)
+        if (run->modes[i].profiled)
+            code = cli_profile_check(run->context, &run->modes[i].calibrated, run->modes[i].name, run->engine);
     for (uint32_t i = 0; code == CLI_EXIT_OK && i < run->mode_count; i++)
         code = cli_load_session(run->context, run->engine, &run->sessions[i]);
     return code == CLI_EXIT_OK ? warm_up(run) : code;

@@ -494,6 +494,17 @@ void sx_engine_get_identity(const sx_engine *engine, sx_model_identity *out)
     out->state_width = engine->aux.count * engine->hparams.hidden;
 }
 
+sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
+                           sx_error *error)
+{
+    if (other_format) *other_format = profile->model_exact && profile->model_exact != engine->fingerprint;
+    if (!profile->model_family || profile->model_family == engine->family) return SX_OK;
+    return sx_fail(error, SX_ERROR_MISMATCH,
+                   "%s: was calibrated on another model (%.120s); calibrate this one: `specexit trace`, then `specexit "
+                   "calibrate`",
+                   name, profile->model_name);
+}
+
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)
 {
     *info = engine->info;

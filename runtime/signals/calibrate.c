@@ -1,14 +1,17 @@
 // The frontier of accuracy against tokens, the rule for what is asked, and one whose risk is bounded.
 #include "model/draft.h"
+#include "signals/range.h"
 #include "signals/replay.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIDENCES = 50, PROGRESSES = 4, REMAINS = 4, AROUND = 3, ALL = 0, FIRST_HALF = 1, SECOND_HALF = 2 };
+enum { CONFIDENCES = 50, PROGRESSES = 4, REMAINS = 4, AROUND = 3 };
 static const float progresses[PROGRESSES] = {0, 0.1f, 0.2f, 0.3f}; // 0: the signal is not asked
 static const float remains[REMAINS] = {0, 300, 100, 50};
+static const double level_losses[SX_PROFILE_LEVELS] = {0.10, 0.05, 0.02, 0.01, 0};
 
 // A family: all but the threshold that is swept.
 typedef struct family {
@@ -22,13 +25,10 @@ typedef struct calibrator {
     const sx_calibrate_desc *desc;
     sx_calibration *out;
     uint32_t mask;
+    sx_signal_head *head; // one of the two holds the rows
+    sx_draft *draft;
     sx_error *error;
 } calibrator;
-
-static bool in_half(const replay_prompt *prompt, int half)
-{
-    return half == ALL || (int)(prompt->hash >> 7 & 1) + 1 == half;
-}
 
 static sx_exit_rule swept_rule(const family *f, uint32_t step)
 {
@@ -46,7 +46,7 @@ static void try_rule(const replay *r, sx_exit_rule *rule, uint32_t smoothing, in
     double right = 0, tokens = 0, lost = 0, count = 0;
     for (uint32_t i = 0; i < r->count; i++) {
         const replay_prompt *p = &r->prompts[i];
-        if (!in_half(p, half)) continue;
+        if (!replay_in_half(p, half)) continue;
         const uint32_t at = replay_exit(p, rule, smoothing);
         const bool left = at < p->boundary_count, good = left ? p->boundaries[at].right : p->right;
         right += good;
@@ -64,7 +64,7 @@ static void full_reasoning(const replay *r, int half, double *accuracy, double *
     double right = 0, sum = 0;
     *count = 0;
     for (uint32_t i = 0; i < r->count; i++) {
-        if (!in_half(&r->prompts[i], half)) continue;
+        if (!replay_in_half(&r->prompts[i], half)) continue;
         right += r->prompts[i].right;
         sum += r->prompts[i].tokens;
         ++*count;
@@ -99,22 +99,26 @@ static bool usable(const calibrator *c, const family *f)
     return (f->rule.signals & ~c->mask) == 0;
 }
 
-// Whether `a`, with its worst accuracy among neighbouring thresholds, suits what was asked better than `best`.
+// What is asked of a rule, with its worst accuracy among neighbouring thresholds.
 typedef struct wish {
     double least_accuracy; // lose
     double most_tokens;    // save
     bool by_tokens;
+    // What suits it best so far.
+    bool have;
+    sx_exit_rule rule;
+    family from;
+    double worst;
 } wish;
 
-static bool better(const wish *w, const sx_exit_rule *a, double worst_a, const sx_exit_rule *best, double worst_best,
-                   bool have)
+static bool better(const wish *w, const sx_exit_rule *a, double worst_a)
 {
     if (w->by_tokens) {
         if (a->tokens > w->most_tokens) return false;
-        return !have || worst_a > worst_best || (worst_a == worst_best && a->tokens > best->tokens);
+        return !w->have || worst_a > w->worst || (worst_a == w->worst && a->tokens > w->rule.tokens);
     }
     if (worst_a < w->least_accuracy - 1e-9) return false;
-    return !have || a->tokens < best->tokens;
+    return !w->have || a->tokens < w->rule.tokens;
 }
 
 static double worst_around(const sx_exit_rule *rules, uint32_t step)
@@ -126,11 +130,10 @@ static double worst_around(const sx_exit_rule *rules, uint32_t step)
     return worst;
 }
 
-static bool choose(const calibrator *c, const wish *w, int half, sx_exit_rule *chosen, family *from)
+// The best rule for each of the wishes over some of the prompts.
+static void choose(const calibrator *c, int half, wish *wishes, uint32_t count)
 {
     sx_exit_rule sweep[CONFIDENCES];
-    double worst = 0;
-    bool have = false;
     family f;
     for (uint32_t number = 0; next_family(c, number, &f); number++) {
         if (!usable(c, &f)) continue;
@@ -140,14 +143,15 @@ static bool choose(const calibrator *c, const wish *w, int half, sx_exit_rule *c
         }
         for (uint32_t step = 0; step < CONFIDENCES; step++) {
             const double around = worst_around(sweep, step);
-            if (!better(w, &sweep[step], around, chosen, worst, have)) continue;
-            have = true;
-            worst = around;
-            *chosen = sweep[step];
-            *from = f;
+            for (wish *w = wishes; w < wishes + count; w++) {
+                if (!better(w, &sweep[step], around)) continue;
+                w->have = true;
+                w->worst = around;
+                w->rule = sweep[step];
+                w->from = f;
+            }
         }
     }
-    return have;
 }
 
 // ---- Frontier ------------------------------------------------------------------------------------------------------
@@ -170,7 +174,7 @@ static sx_status find_frontier(calibrator *c)
     for (uint32_t number = 0; next_family(c, number, &f); number++)
         for (uint32_t step = 0; step < CONFIDENCES && usable(c, &f); step++) {
             rules[count] = swept_rule(&f, step);
-            try_rule(&c->r, &rules[count++], f.smoothing, ALL, NULL);
+            try_rule(&c->r, &rules[count++], f.smoothing, REPLAY_ALL, NULL);
         }
     if (count) qsort(rules, count, sizeof *rules, by_tokens);
     double best = -1;
@@ -198,20 +202,21 @@ static void certify(calibrator *c)
     sx_calibration *out = c->out;
     double accuracy, tokens, worst = 0;
     uint32_t count, tuning;
-    family f;
-    sx_exit_rule rule;
-    full_reasoning(&c->r, FIRST_HALF, &accuracy, &tokens, &tuning);
-    full_reasoning(&c->r, SECOND_HALF, &(double){0}, &tokens, &count);
+    full_reasoning(&c->r, REPLAY_FIRST_HALF, &accuracy, &tokens, &tuning);
+    full_reasoning(&c->r, REPLAY_SECOND_HALF, &(double){0}, &tokens, &count);
     out->risk = c->desc->risk > 0 ? c->desc->risk : c->desc->lose > 0 ? c->desc->lose : 0.02;
     out->risk_prompts = count;
-    const wish w = {.least_accuracy = accuracy - out->risk};
-    if (!tuning || !count || !choose(c, &w, FIRST_HALF, &rule, &f)) return;
+    wish w = {.least_accuracy = accuracy - out->risk};
+    if (!tuning || !count) return;
+    choose(c, REPLAY_FIRST_HALF, &w, 1);
+    if (!w.have) return;
+    const family f = w.from;
     for (uint32_t i = 0; i < CONFIDENCES; i++) {
         // Low is cautious where fewer remaining tokens are asked for.
         const uint32_t step = f.swept == SX_SIGNAL_HAS_REMAIN ? i : CONFIDENCES - 1 - i;
         double loss;
-        rule = swept_rule(&f, step);
-        try_rule(&c->r, &rule, f.smoothing, SECOND_HALF, &loss);
+        sx_exit_rule rule = swept_rule(&f, step);
+        try_rule(&c->r, &rule, f.smoothing, REPLAY_SECOND_HALF, &loss);
         worst = loss > worst ? loss : worst;
         if ((count * worst + 1) / (count + 1) > out->risk) break;
         out->has_certified = true;
@@ -225,12 +230,12 @@ static void certify(calibrator *c)
 static sx_status read_rows(calibrator *c, float **rows, sx_model_identity *model)
 {
     const sx_draft_options options = {.single_signal = (sx_signal)c->desc->single_signal};
-    sx_signal_head *head = NULL;
-    sx_draft *draft = NULL;
-    sx_status status = sx_signal_head_open(c->desc->head_path, &options, &head, c->error);
+    sx_status status = sx_signal_head_open(c->desc->head_path, &options, &c->head, c->error);
     if (status == SX_ERROR_UNSUPPORTED || status == SX_ERROR_FORMAT)
-        status = sx_draft_open(c->desc->head_path, &options, &draft, c->error);
+        status = sx_draft_open(c->desc->head_path, &options, &c->draft, c->error);
     if (status != SX_OK) return status;
+    const sx_signal_head *head = c->head;
+    const sx_draft *draft = c->draft;
     const sx_tensor_ref *tensor = head ? &head->signals : &draft->signals;
     c->mask = head ? head->signal_mask : draft->signal_mask;
     *model =
@@ -244,8 +249,20 @@ static sx_status read_rows(calibrator *c, float **rows, sx_model_identity *model
     for (uint32_t k = 0; k < 3 && status == SX_OK; k++)
         if (c->mask >> k & 1)
             status = sx_tensor_read_floats(tensor, next++, 1, *rows + (size_t)k * tensor->columns, c->error);
-    sx_signal_head_close(head);
-    sx_draft_close(draft);
+    return status;
+}
+
+// The rows must be of the traces' model.
+static sx_status check_card(calibrator *c)
+{
+    const sx_signal_card *card = c->head ? &c->head->card : &c->draft->card;
+    sx_calibration *out = c->out;
+    bool other_format;
+    out->model = c->r.info.model;
+    snprintf(out->model_name, sizeof out->model_name, "%s", c->r.info.model_name);
+    const sx_status status =
+        sx_signal_card_check(card, c->desc->head_path, out->model.exact, out->model.family, &other_format, c->error);
+    out->other_format = other_format || c->r.other_format;
     return status;
 }
 
@@ -258,17 +275,23 @@ static sx_status evaluate(calibrator *c)
     for (uint32_t i = 0; i < c->r.count; i++)
         out->known += c->r.prompts[i].known;
     uint32_t count;
-    full_reasoning(&c->r, ALL, &out->full_accuracy, &out->full_tokens, &count);
+    full_reasoning(&c->r, REPLAY_ALL, &out->full_accuracy, &out->full_tokens, &count);
     out->single_tokens = c->r.steps_only;
     const sx_status status = find_frontier(c);
     if (status != SX_OK) return status;
-    family f;
     const double lose = c->desc->lose >= 0 ? c->desc->lose : 0.005;
-    const wish w = {.least_accuracy = out->full_accuracy - lose,
-                    .most_tokens = (1 - c->desc->save) * out->full_tokens,
-                    .by_tokens = c->desc->save > 0};
-    out->has_choice = choose(c, &w, ALL, &out->choice, &f);
+    wish wishes[1 + SX_PROFILE_LEVELS] = {{.least_accuracy = out->full_accuracy - lose,
+                                           .most_tokens = (1 - c->desc->save) * out->full_tokens,
+                                           .by_tokens = c->desc->save > 0}};
+    for (int i = 0; i < SX_PROFILE_LEVELS; i++)
+        wishes[1 + i].least_accuracy = out->full_accuracy - level_losses[i];
+    choose(c, REPLAY_ALL, wishes, 1 + SX_PROFILE_LEVELS);
+    out->has_choice = wishes[0].have;
+    out->choice = wishes[0].rule;
+    for (int i = 1; i <= SX_PROFILE_LEVELS; i++)
+        if (wishes[i].have) out->levels[out->level_count++] = wishes[i].rule;
     certify(c);
+    range_fit(&c->r, c->mask, &out->range);
     return SX_OK;
 }
 
@@ -285,7 +308,10 @@ sx_status sx_calibrate(const sx_calibrate_desc *desc, sx_calibration *out, sx_er
     replay_choose(&c.r, desc->smoothing, desc->alpha);
     for (uint32_t i = 0; i < desc->trace_count && status == SX_OK; i++)
         status = replay_add(&c.r, desc->traces[i], rows, model.state_width, c.mask, &model, error);
+    if (status == SX_OK) status = check_card(&c);
     if (status == SX_OK) status = evaluate(&c);
+    sx_signal_head_close(c.head);
+    sx_draft_close(c.draft);
     replay_free(&c.r);
     free(rows);
     return status;

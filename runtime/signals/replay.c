@@ -63,7 +63,9 @@ static void smooth(const sx_trace_record *r, const float *raw, const replay *all
                                        .raw = raw + 3 * (size_t)i,
                                        .entropy = NAN};
         sx_policy_step(&thought, &settings, &token);
-        if (here) memcpy(boundaries[next].smoothed[smoothing], thought.smoothed, sizeof thought.smoothed);
+        if (!here) continue;
+        memcpy(boundaries[next].smoothed[smoothing], thought.smoothed, sizeof thought.smoothed);
+        memcpy(boundaries[next].raw, raw + 3 * (size_t)i, sizeof boundaries[next].raw);
     }
 }
 
@@ -137,10 +139,19 @@ sx_status replay_add(replay *r, const char *path, const float *rows, uint32_t wi
         r->smoothing_count = 1;
         r->steps_only = true;
     }
+    bool other_format = false;
+    if (!r->trace_count++) r->info = *info;
+    if (status == SX_OK) status = sx_trace_check_model(info, path, &r->info.model, &other_format, error);
+    r->other_format = r->other_format || other_format;
     while (status == SX_OK && (status = sx_trace_reader_next(reader, &record, error)) == SX_OK)
         if (!(record.flags & SX_TRACE_UNFINISHED)) status = add_record(r, &record, rows, width, mask, error);
     sx_trace_reader_close(reader);
     return status == SX_PENDING ? SX_OK : status;
+}
+
+bool replay_in_half(const replay_prompt *prompt, int half)
+{
+    return half == REPLAY_ALL || (int)(prompt->hash >> 7 & 1) + 1 == half;
 }
 
 void replay_free(replay *r)

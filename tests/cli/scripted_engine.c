@@ -458,6 +458,16 @@ sx_status sx_session_force_answer(sx_session *session, uint32_t position, sx_for
     return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no branches");
 }
 
+// The family is 7, whatever the model.
+sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
+                           sx_error *error)
+{
+    (void)engine;
+    *other_format = profile->model_exact && profile->model_exact != 1;
+    if (!profile->model_family || profile->model_family == 7) return SX_OK;
+    return sx_fail(error, SX_ERROR_MISMATCH, "%s: was calibrated on another model (%s)", name, profile->model_name);
+}
+
 sx_status sx_train_signals(const sx_train_desc *desc, sx_train_report *report, sx_error *error)
 {
     *report = (sx_train_report){0};

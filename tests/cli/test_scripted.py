@@ -1,5 +1,6 @@
 """Arguments, output and exit codes of the command line program, with the scripted engine."""
 import json
+import math
 import os
 import re
 import signal
@@ -104,11 +105,38 @@ class Signals(Program):
         self.write("p.json", '{"chosen": %s}' % rule)
         self.run_cli("eval", "-q", "1", "2", "--modes", mode, "--shard", "2/2", "-o", self.path("2.json"))
         self.failure("eval", "--merge", self.path("1.json"), self.path("2.json"), says="other settings")
+        other = self.write("other.json", '{"model": "another", "model_family": "%016x", "chosen": %s}' % (8, rule))
+        self.failure("run", "--profile", other, "1", says="other.json: was calibrated on another model (another)")
+        self.failure("eval", "--modes", "profile=" + other, "1", says="another model")
+        close = self.write("close.json", '{"model_family": "%016x", "model_fingerprint": "%016x", "chosen": %s}' % (7, 2, rule))
+        _, err = self.run_cli("run", "--profile", close, "1")
+        self.assertIn("another quantisation of this model", err)
         bad = self.write("bad.json", '{"chosen": {"signals": []}}')
         self.failure("run", "--profile", bad, "1", says="holds no rule that can be used")
         self.usage_error("compare", "--modes", "profile=" + bad, "1", says="holds no rule that can be used")
         self.usage_error("compare", "--modes", "profile", "1", says="profile=FILE")
         self.failure("run", "--profile", self.path("none.json"), "1", says="none.json")
+
+
+    def test_profile_of_other_prompts(self):
+        # The first step of this range is one of 4 tokens, as the script's are; then one of 40.
+        step = '{"mean": [0, 0, 0, %f], "scale": [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]}'
+        for tokens, unlike in ((4, False), (40, True)):
+            profile = self.write("p.json", '{"range": {"signals": 7, "limit": 9, "share": 0.01, "steps": [%s]}, "chosen": '
+                                 '{"signals": ["confidence"], "confidence": 0.75, "smoothing": "raw"}}'
+                                 % (step % math.log(tokens)))
+            _, err = self.run_cli("run", "--profile", profile, "1")
+            self.assertEqual("unlike those the profile was calibrated on" in err, unlike)
+            done = self.json_lines("run", "--json", "--profile", profile, "1")[-1]
+            self.assertIs(done["unlike_profile"], unlike)
+            out, _ = self.run_cli("eval", "--modes", f"plain,profile={profile}", "1", "2", "-o", self.path("e.json"))
+            self.assertEqual(f"profile={profile}: 2 of 2 problems look unlike" in out, unlike)
+            with open(self.path("e.json"), encoding="utf-8") as file:
+                result = json.load(file)
+            self.assertEqual([mode.get("unlike_profile") for mode in result["modes"]], [None, 2 * unlike])
+            merged, _ = self.run_cli("eval", "--merge", self.path("e.json"))
+            self.assertEqual(f"profile={profile}: 2 of 2 problems look unlike" in merged, unlike)
+        self.assertNotIn("unlike_profile", self.json_lines("run", "--json", "1")[-1])
 
 
 class Usage(Program):

@@ -8,6 +8,7 @@
 
 #include "model/convert.h"
 #include "model/quant.h"
+#include "signals/range.h"
 #include "signals/replay.h"
 #include "signals/rows.h"
 
@@ -132,6 +133,93 @@ static void test_degenerate_labels(void **state)
     }
 }
 
+// A reply with these signals at its steps, every step `more` tokens longer.
+static bool leaves(const sx_signal_range *range, float raw[TOKENS / STEP][3], uint32_t more)
+{
+    sx_watch watch;
+    sx_watch_begin(&watch, range);
+    for (uint32_t b = 0; b < TOKENS / STEP; b++)
+        for (uint32_t t = 1; t <= STEP + more; t++) {
+            const sx_event event = {.kind = SX_EVENT_SIGNALS,
+                                    .boundary = t == STEP + more,
+                                    .has_signals = true,
+                                    .raw = {raw[b][0], raw[b][1], raw[b][2]}};
+            sx_watch_event(&watch, &event);
+        }
+    return sx_watch_unlike(&watch);
+}
+
+// Replies like those calibrated on pass, but for the share that was promised; others do not.
+static void test_range(void **state)
+{
+    (void)state;
+    static float raw[PROMPTS][TOKENS / STEP][3];
+    static replay_prompt prompts[2 * PROMPTS];
+    static replay_boundary boundaries[2 * PROMPTS][TOKENS / STEP];
+    uint64_t random = 11;
+    sx_signal_range range;
+    for (uint32_t p = 0; p < 2 * PROMPTS; p++) {
+        for (uint32_t b = 0; b < TOKENS / STEP; b++) {
+            const float done = (float)(b + 1) / (TOKENS / STEP + 1);
+            float *to = p < PROMPTS ? raw[p][b] : boundaries[p][b].raw;
+            to[0] = 0.5f + 0.2f * uniform(&random);
+            to[1] = done + 0.05f * uniform(&random);
+            to[2] = 40 * (1 - done) * (1 + 0.2f * uniform(&random));
+            boundaries[p][b].tokens = (b + 1) * STEP;
+        }
+        prompts[p] = (replay_prompt){
+            .boundaries = boundaries[p], .boundary_count = TOKENS / STEP, .hash = (uint64_t)(p % 2) << 7};
+    }
+    // Calibrated on the second PROMPTS; the first are new.
+    const replay r = {.prompts = prompts + PROMPTS, .count = PROMPTS};
+    range_fit(&r, 7, &range);
+    assert_int_equal(range.steps, SX_RANGE_STEPS);
+    assert_true(range.share == 1.0 / (PROMPTS / 2 + 1)); // too few for one in a hundred
+    uint32_t unlike = 0;
+    for (uint32_t p = 0; p < PROMPTS; p++)
+        unlike += leaves(&range, raw[p], 0);
+    assert_true(unlike <= PROMPTS / 10);
+    // Steps that are too long, and progress that does not fit the tokens left, each of which is usual by itself.
+    for (uint32_t p = 0; p < PROMPTS; p++) {
+        assert_true(leaves(&range, raw[p], 12));
+        for (uint32_t b = 0; b < TOKENS / STEP; b++)
+            raw[p][b][2] = 41 - raw[p][b][2];
+        assert_true(leaves(&range, raw[p], 0));
+    }
+    // With too few prompts nothing is known, and nothing is said.
+    const replay few = {.prompts = prompts + PROMPTS, .count = 30};
+    range_fit(&few, 7, &range);
+    assert_int_equal(range.steps, 0);
+    assert_false(leaves(&range, raw[0], 0));
+}
+
+// What is written is what is read.
+static void check_profile(const sx_calibration *c)
+{
+    sx_profile profile;
+    sx_error error = {0};
+    char *text = sx_profile_text(c);
+    assert_non_null(text);
+    if (sx_profile_parse(text, strlen(text), "text", &profile, &error) != SX_OK) fail_msg("%s", error.message);
+    free(text);
+    assert_string_equal(profile.model_name, "made up");
+    assert_true(profile.model_exact == 1 && profile.model_family == 2);
+    assert_true(profile.has_chosen && profile.chosen.confidence == c->choice.confidence &&
+                profile.chosen.smoothing == c->choice.smoothing && profile.chosen.signals == c->choice.signals);
+    assert_true(profile.level_count == c->level_count && c->level_count == SX_PROFILE_LEVELS);
+    for (uint32_t i = 0; i < SX_PROFILE_LEVELS; i++) {
+        assert_true(profile.levels[i].accuracy >= c->full_accuracy - 0.1);
+        if (i) assert_true(profile.levels[i].tokens >= profile.levels[i - 1].tokens);
+    }
+    const sx_signal_range *range = &profile.range;
+    assert_true(range->steps == SX_RANGE_STEPS && range->signals == 7 && range->limit > 0 && range->share > 0);
+    for (uint32_t step = 0; step < range->steps; step++)
+        for (int i = 0; i < SX_RANGE_VALUES; i++)
+            for (int j = 0; j < SX_RANGE_VALUES; j++)
+                assert_true(fabs(range->scale[step][i][j] - c->range.scale[step][i][j]) <=
+                            1e-7 * fabs(c->range.scale[step][i][j]));
+}
+
 static void test_calibrate(void **state)
 {
     (void)state;
@@ -157,6 +245,7 @@ static void test_calibrate(void **state)
     desc.risk = 0.001; // more prompts are needed than there are
     assert_int_equal(sx_calibrate(&desc, &c, &error), SX_OK);
     assert_false(c.has_certified);
+    check_profile(&c);
     // One signal and one smoothing alone.
     desc.signals = SX_SIGNAL_HAS_PROGRESS;
     desc.smoothing = SX_SMOOTH_EWMA;
@@ -175,7 +264,8 @@ int main(void)
     snprintf(path, sizeof path, "/tmp/test_learn.%ld.trace", (long)getpid());
     snprintf(head_path, sizeof head_path, "/tmp/test_learn.%ld.gguf", (long)getpid());
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_learns_what_is_there),
-                                       cmocka_unit_test(test_degenerate_labels), cmocka_unit_test(test_calibrate)};
+                                       cmocka_unit_test(test_degenerate_labels), cmocka_unit_test(test_calibrate),
+                                       cmocka_unit_test(test_range)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);
     unlink(head_path);

@@ -63,6 +63,9 @@ static void others_are_refused(void **unused)
         "{\"chosen\": {\"signals\": [\"confidence\"], \"confidence\": 0.5, \"alpha\": 7}}",
         "{\"levels\": [7]}",
         "{\"levels\": []}",
+        "{\"model_family\": \"12\", \"levels\": [{\"signals\": [\"progress\"], \"progress\": 0.9}]}",
+        "{\"range\": {\"signals\": 7, \"limit\": 1, \"steps\": [{\"mean\": [1]}]}, \"levels\": [{\"signals\": "
+        "[\"progress\"], \"progress\": 0.9}]}",
     };
     sx_profile profile;
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
