@@ -200,7 +200,7 @@ static void composer_tools(chat_app *app, SDL_Rect card)
     int left = card.x + px(draw, 16), room = button.x - left - px(draw, 16);
     SDL_Rect slider = {left, y, px(draw, card.w > px(draw, 460) ? 150 : 110), height};
     if (slider.w > room) slider.w = room;
-    if (settings->no_thinking) {
+    if (settings->no_thinking || (app->link.phase == LINK_READY && !app->link.info.thinks)) {
         draw_text_in(draw, CHAT_FONT_SMALL, slider, "Does not think", draw->theme->dim, 0);
         return;
     }
