@@ -3,7 +3,8 @@
 //
 // One workgroup of LANES invocations. Tree: candidates by cumulative log-probability, then lower index. The invocations
 // whose best candidate is among the best `wanted` hold all of the best between them; what reaches the worst of those is
-// listed and ranked. N-gram: the longest suffix of at most p.ngram tokens (at least min(p.ngram, 2)) that occurred
+// marked by a bit and ranked among the marked ones. (A list of them would be quicker, but WebGPU zeroes shared memory,
+// which SwiftShader's compiler does with instructions for every word: little of it compiles fast.) N-gram: the longest suffix of at most p.ngram tokens (at least min(p.ngram, 2)) that occurred
 // before, at its latest occurrence. Where the entropy policy wants a trial, row 1 is the close marker's first token.
 // Dispatched by sx_op_select.
 #version 450
@@ -38,8 +39,8 @@ bool idle, forcing, trial;
 
 #if TREE
 shared uint lane_key[LANES], lane_index[LANES];
-shared uint worst_key, worst_index, list_count, trial_candidate;
-shared uint list_key[SX_MAX_ROWS * 24], list_index[SX_MAX_ROWS * 24]; // 24 = SX_MAX_CANDIDATES / LANES, rounded up
+shared uint worst_key, worst_index, trial_candidate;
+shared uint marked[(SX_MAX_CANDIDATES + 31) / 32];
 shared uint chosen[SX_MAX_ROWS];
 
 // Ordered score of a candidate that can be a row; 0 of one that cannot. The trial's token is a row already.
@@ -55,6 +56,19 @@ uint candidate_key(uint candidate, uint deepest)
     return key;
 }
 
+// How many of the marked candidates are better.
+uint marked_rank(uint key, uint candidate, uint count)
+{
+    uint rank = 0u;
+    for (uint word = 0u; word * 32u < count; ++word) {
+        for (uint bits = marked[word]; bits != 0u; bits &= bits - 1u) {
+            const uint other = word * 32u + uint(findLSB(bits));
+            if (better(ordered(sane(tree.score[other])), other, key, candidate)) rank += 1u;
+        }
+    }
+    return rank;
+}
+
 void choose_candidates(uint lane, uint wanted)
 {
     const uint count = min(tree.count, uint(SX_MAX_CANDIDATES));
@@ -63,10 +77,12 @@ void choose_candidates(uint lane, uint wanted)
     if (lane == 0u) {
         worst_key = 0u;
         worst_index = SX_NONE;
-        list_count = 0u;
         trial_candidate = SX_NONE;
     }
     if (lane < SX_MAX_ROWS) chosen[lane] = SX_NONE;
+    for (uint word = lane; word < (SX_MAX_CANDIDATES + 31) / 32; word += LANES) {
+        marked[word] = 0u;
+    }
     barrier();
     for (uint candidate = lane; candidate < count; candidate += LANES) {
         const uint key = candidate_key(candidate, deepest);
@@ -92,20 +108,15 @@ void choose_candidates(uint lane, uint wanted)
     for (uint candidate = lane; wanted != 0u && candidate < count; candidate += LANES) {
         const uint key = candidate_key(candidate, deepest);
         if (key != 0u && !better(worst_key, worst_index, key, candidate)) {
-            const uint place = atomicAdd(list_count, 1u);
-            list_key[place] = key;
-            list_index[place] = candidate;
+            atomicOr(marked[candidate / 32u], 1u << (candidate % 32u));
         }
     }
     barrier();
-    const uint listed = list_count;
-    for (uint entry = lane; entry < listed; entry += LANES) {
-        const uint key = list_key[entry], index = list_index[entry];
-        uint rank = 0u;
-        for (uint other = 0u; other < listed; ++other) {
-            if (better(list_key[other], list_index[other], key, index)) rank += 1u;
+    for (uint candidate = lane; candidate < count; candidate += LANES) {
+        if ((marked[candidate / 32u] >> (candidate % 32u) & 1u) != 0u) {
+            const uint rank = marked_rank(ordered(sane(tree.score[candidate])), candidate, count);
+            if (rank < wanted) chosen[rank] = candidate;
         }
-        if (rank < wanted) chosen[rank] = index;
     }
     barrier();
 }
