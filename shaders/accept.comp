@@ -26,7 +26,6 @@ shared uint row_token[SX_MAX_ROWS], row_parent[SX_MAX_ROWS];
 shared uint path_token[SX_MAX_PATH];
 shared uint current_row, run_mode, base, path_length, snapshot;
 shared uint loop_seen;
-shared uint run[SX_MAX_PERIOD]; // of the loop guard, as in SxThought
 
 uint committed(uint position)
 {
@@ -171,6 +170,7 @@ void choose_next(uint index, uint row, uint verdict, bool generated, bool loops)
     const uint wanted = samples[row].token;
     const bool ends = (flags_of(wanted) & SX_TOKEN_END) != 0u;
     uint reason = verdict;
+    uint left_by = SX_EXIT_NONE; // where thinking can be taken up again
     next_token = SX_NONE;
     if (head.token_count >= settings.end_position) {
         done = SX_DONE_LENGTH;
@@ -183,7 +183,7 @@ void choose_next(uint index, uint row, uint verdict, bool generated, bool loops)
             reason = SX_EXIT_NATURAL;
         }
         if (reason != SX_EXIT_NONE && exit_count != 0u) {
-            store_exit(wanted, reason);
+            left_by = reason;
             report_exit(reason, index, wanted);
             forced_count = exit_count;
         }
@@ -194,13 +194,14 @@ void choose_next(uint index, uint row, uint verdict, bool generated, bool loops)
         } else if (ends) {
             done = SX_DONE_END;
         } else {
-            const bool closing = closes(head.token_count, wanted);
+            const bool closing = marker_at(head.token_count, wanted) == MARKER_CLOSES;
             bool beginning = head.thinking == SX_THINKING_INSIDE && settings.close_count != 0u;
             if (beginning) beginning = wanted == settings.close[0];
-            if (beginning && (!closing || settings.close_count == 1u)) store_exit(wanted, SX_EXIT_NATURAL);
+            if (beginning && (!closing || settings.close_count == 1u)) left_by = SX_EXIT_NATURAL;
             if (closing) report_exit(SX_EXIT_NATURAL, index, wanted);
         }
     }
+    if (left_by != SX_EXIT_NONE) store_exit(wanted, left_by);
 }
 
 void smooth_cycle()
@@ -258,8 +259,9 @@ void end_cycle()
     state.result.root = next_token;
     uint thinking = head.thinking;
     if (next_token != SX_NONE) {
-        if (opens(head.token_count, next_token)) thinking = SX_THINKING_INSIDE;
-        if (closes(head.token_count, next_token)) thinking = SX_THINKING_AFTER;
+        const uint marker = marker_at(head.token_count, next_token);
+        if (marker == MARKER_OPENS) thinking = SX_THINKING_INSIDE;
+        if (marker == MARKER_CLOSES) thinking = SX_THINKING_AFTER;
     }
     state.result.thinking = thinking;
     state.result.thinking_tokens = head.thinking_tokens;
@@ -297,14 +299,14 @@ void advance_runs(uint lane, uint position, uint token, uint mode)
     bool loops = false;
     for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
         const uint period = i + 1u;
-        uint length = run[i];
+        uint length = state.now.run[i];
         if (mode == RUNS_ADVANCE) {
             bool same = position >= period;
             if (same) same = committed(position - period) == token;
             length = same ? length + 1u : 0u;
         }
         if (mode == RUNS_CLEAR) length = 0u;
-        run[i] = length;
+        state.now.run[i] = length;
         loops = loops || (length != 0u && length >= max(tokens, period * repeats));
     }
     if (loops && repeats != 0u) atomicOr(loop_seen, 1u);
@@ -314,9 +316,6 @@ void main()
 {
     const uint lane = gl_LocalInvocationIndex;
     const uint rounds = deepest_path();
-    for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
-        run[i] = state.now.run[i];
-    }
     for (uint row = lane; row < SX_MAX_ROWS; row += LANES) {
         row_token[row] = batch.token[row];
         row_parent[row] = batch.parent[row];
@@ -363,15 +362,12 @@ void main()
         barrier();
         if (snapshot != 0u) {
             for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
-                state.exit.run[i] = snapshot == 2u ? 0u : run[i];
+                state.exit.run[i] = snapshot == 2u ? 0u : state.now.run[i];
             }
         }
     }
 
     if (lane == 0u) end_cycle();
-    for (uint i = lane; i < SX_MAX_PERIOD; i += LANES) {
-        state.now.run[i] = run[i];
-    }
     for (uint i = lane; i < SX_MAX_PATH; i += LANES) {
         if (i >= path_length) clear_row(i);
     }

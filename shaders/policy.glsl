@@ -66,12 +66,10 @@ void policy_smooth(vec3 raw)
     const uint slot = head.window_next % SX_SIGNAL_WINDOW;
     head.window_next = (slot + 1u) % SX_SIGNAL_WINDOW;
     head.window_count = min(head.window_count + 1u, uint(SX_SIGNAL_WINDOW));
-    head.window[slot] = raw.x;
-    head.window[SX_SIGNAL_WINDOW + slot] = raw.y;
-    head.window[2 * SX_SIGNAL_WINDOW + slot] = raw.z;
-    head.smoothed[0] = smoothed_score(0u, raw.x);
-    head.smoothed[1] = smoothed_score(1u, raw.y);
-    head.smoothed[2] = smoothed_score(2u, raw.z);
+    for (uint s = 0u; s < SX_SIGNALS; ++s) {
+        head.window[s * SX_SIGNAL_WINDOW + slot] = raw[s];
+        head.smoothed[s] = smoothed_score(s, raw[s]);
+    }
     head.scores += 1u;
 }
 
@@ -114,26 +112,25 @@ bool policy_signals_pass()
     return pass;
 }
 
-bool opens(uint position, uint token)
-{
-    const uint count = min(settings.open_count, uint(SX_MAX_MARKER));
-    bool same = head.thinking == SX_THINKING_BEFORE && count != 0u && position + 1u >= count;
-    if (same) same = settings.open[count - 1u] == token;
-    for (uint i = 1u; same && i < count; ++i) {
-        same = settings.open[count - 1u - i] == committed(position - i);
-    }
-    return same;
-}
+// What `token` at `position` completes: a thought is opened before it, and closed inside of it.
+#define MARKER_NONE 0u
+#define MARKER_OPENS 1u
+#define MARKER_CLOSES 2u
 
-bool closes(uint position, uint token)
+uint marker_at(uint position, uint token)
 {
-    const uint count = min(settings.close_count, uint(SX_MAX_MARKER));
-    bool same = head.thinking == SX_THINKING_INSIDE && count != 0u && position + 1u >= count;
-    if (same) same = position + 1u - count >= head.thinking_start && settings.close[count - 1u] == token;
-    for (uint i = 1u; same && i < count; ++i) {
-        same = settings.close[count - 1u - i] == committed(position - i);
+    const bool before = head.thinking == SX_THINKING_BEFORE;
+    const bool inside = head.thinking == SX_THINKING_INSIDE;
+    const uint count = min(before ? settings.open_count : settings.close_count, uint(SX_MAX_MARKER));
+    bool same = (before || inside) && count != 0u && position + 1u >= count;
+    if (same && inside) same = position + 1u - count >= head.thinking_start;
+    uint there = token;
+    for (uint i = 0u; same && i < count; ++i) {
+        const uint place = count - 1u - i;
+        if (i != 0u) there = committed(position - i);
+        same = (before ? settings.open[place] : settings.close[place]) == there;
     }
-    return same;
+    return !same ? MARKER_NONE : before ? MARKER_OPENS : MARKER_CLOSES;
 }
 
 // First half of sx_policy_step: length and markers; says what becomes of the runs.
@@ -141,7 +138,8 @@ uint policy_advance(uint position, uint token, bool generated, bool forced)
 {
     uint runs = generated && !forced ? RUNS_ADVANCE : RUNS_KEEP;
     head.token_count = position + 1u;
-    if (opens(position, token)) {
+    const uint marker = marker_at(position, token);
+    if (marker == MARKER_OPENS) {
         head.thinking = SX_THINKING_INSIDE;
         head.thinking_start = position + 1u;
         head.thinking_tokens = 0u;
@@ -155,7 +153,7 @@ uint policy_advance(uint position, uint token, bool generated, bool forced)
             head.window[i] = 0.0;
         }
         runs = RUNS_CLEAR;
-    } else if (closes(position, token)) {
+    } else if (marker == MARKER_CLOSES) {
         head.thinking = SX_THINKING_AFTER;
         if (!forced) {
             const uint counted = min(settings.close_count, uint(SX_MAX_MARKER)) - 1u;
