@@ -197,13 +197,15 @@ void sx_op_fit_accumulate(const sx_ops *ops, sx_gpu_tape *tape, uint32_t width, 
 // and the row's ancestors in the batch, itself included, but not a root that is of the prompt. Tokens at or beyond
 // settings.vocabulary and those with SX_TOKEN_BANNED are never chosen (token 0 when nothing is left); a NaN counts as
 // the lowest logit. Log-probability, margin and entropy are of the logits as they are. Rows at or beyond batch.count
-// give token 0. At most 262,144 tokens.                                                           shaders/sample.comp
+// give token 0. At most 262,144 tokens. `greedy` promises settings of temperature 0 without penalties and biases.
+//                                                                                                shaders/sample.comp
 typedef struct sx_sample_args {
     sx_gpu_binding logits; // [rows, vocabulary]
     uint32_t vocabulary;
     sx_gpu_binding batch, settings;
-    sx_gpu_binding counts;  // uint32 [vocabulary]: how often the reply holds each token
+    sx_gpu_binding counts;  // uint32 [vocabulary]: how often the reply holds each token; not read when greedy
     sx_gpu_binding samples; // out SxSample[rows]
+    bool greedy;
 } sx_sample_args;
 void sx_op_sample(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_sample_args *args);
 

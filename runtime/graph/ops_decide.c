@@ -16,9 +16,15 @@ void sx_op_sample(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
     const struct {
         uint32_t vocabulary;
     } parameters = {args->vocabulary};
+    const uint32_t lanes = row_lanes(ops, args->vocabulary);
+    if (args->greedy) {
+        const sx_gpu_binding bindings[] = {args->logits, args->batch, args->settings, args->samples};
+        sx_gpu_tape_dispatch(tape, ops_kernel("sample_greedy_%u", lanes), &parameters, sizeof parameters, bindings, 4,
+                             rows, 1, 1);
+        return;
+    }
     const sx_gpu_binding bindings[] = {args->logits, args->batch, args->settings, args->counts, args->samples};
-    sx_gpu_tape_dispatch(tape, ops_kernel("sample_%u", row_lanes(ops, args->vocabulary)), &parameters,
-                         sizeof parameters, bindings, 5, rows, 1, 1);
+    sx_gpu_tape_dispatch(tape, ops_kernel("sample_%u", lanes), &parameters, sizeof parameters, bindings, 5, rows, 1, 1);
 }
 
 void sx_op_top_k(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_top_k_args *args)
