@@ -70,6 +70,9 @@ void sx_engine_log(const sx_engine *engine, const char *format, ...) __attribute
 sx_status sx_engine_token_list(const sx_engine *engine, const char *text, sx_token_list *out, sx_error *error);
 // What zeros in an sx_policy mean for this model.
 sx_exit_thresholds sx_settings_thresholds(const sx_engine *engine);
+// Whether tokens are counted for penalties; whether the sampler needs nothing but the largest logit.
+bool sx_settings_penalised(const SxSettings *settings);
+bool sx_settings_greedy(const SxSettings *settings);
 // The device's view of a reply's settings. `prompt_count` tokens stand before the reply.
 sx_status sx_settings_fill(const sx_engine *engine, const sx_generate_desc *desc, uint32_t prompt_count,
                            uint32_t context, SxSettings *out, sx_error *error);

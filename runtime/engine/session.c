@@ -6,6 +6,7 @@
 #include <time.h>
 
 static const double longest_chunk = 0.5; // seconds
+enum { SHORT_PROMPT = 64, SHORT_PROMPT_ROWS = 4 };
 
 double sx_clock_seconds(void)
 {
@@ -63,7 +64,10 @@ sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const s
                             sx_error *error)
 {
     sx_gpu_tape *tape = NULL;
-    sx_status status = sx_tape_get(session->engine, &session->buffers, &session->tapes, key, &tape, error);
+    sx_tape_key whole = *key;
+    whole.greedy =
+        (key->kind == SX_TAPE_CYCLE || key->kind == SX_TAPE_RESAMPLE) && sx_settings_greedy(&session->settings);
+    sx_status status = sx_tapes_get(session->engine, &session->buffers, &session->tapes, &whole, 1, &tape, error);
     if (status == SX_OK)
         status = sx_gpu_submit(session->engine->gpu, tape, readback, &session->ticket[session->in_flight], error);
     if (status == SX_OK) session->in_flight++;
@@ -106,17 +110,28 @@ sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t co
     return status;
 }
 
+// Rows of the chunks a prompt of `count` tokens is read in; no result depends on it. Kernels of many rows take a driver
+// on the CPU longer to compile than they save on a short prompt, so that one is read with those of the cycles.
+static uint32_t chunk_rows(const sx_session *session, uint32_t count)
+{
+    const sx_engine *engine = session->engine;
+    const uint32_t cycle_rows = session->rows > SHORT_PROMPT_ROWS ? session->rows : SHORT_PROMPT_ROWS;
+    const bool brief = count <= SHORT_PROMPT && sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU;
+    return brief && cycle_rows < engine->prefill_rows ? cycle_rows : engine->prefill_rows;
+}
+
 static sx_status submit_prefill(sx_session *session, sx_error *error)
 {
     uint32_t count = session->prefill_end - session->prefill_next;
-    if (count > session->engine->prefill_rows) count = session->engine->prefill_rows;
+    const uint32_t rows = chunk_rows(session, session->prefill_end - session->prefill_start);
+    if (count > rows) count = rows;
     sx_status status = sx_session_write_rows(session, session->prefill_next, count, error);
     if (status != SX_OK) return status;
     const uint32_t end = session->prefill_next + count;
     const sx_tape_key key = {.kind = SX_TAPE_PREFILL,
                              .splits = sx_tape_splits(end, session->buffers.slots),
                              .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
-                             .rows = session->engine->prefill_rows};
+                             .rows = rows};
     if (!session->in_flight) session->chunk_time = sx_clock_seconds();
     session->ticket_note[session->in_flight] = count;
     status = sx_session_submit(session, &key, NULL, error);
@@ -135,7 +150,7 @@ void sx_session_prefill_from(sx_session *session, uint32_t first, uint32_t end)
 {
     session->length = first;
     if (session->draft_length > first) session->draft_length = first;
-    session->prefill_next = first;
+    session->prefill_start = session->prefill_next = first;
     session->prefill_end = end;
     session->phase = SX_PHASE_PREFILLING;
 }
@@ -150,31 +165,24 @@ sx_status sx_session_warm(sx_session *session, sx_error *error)
         {.kind = SX_TAPE_PREFILL,
          .splits = splits,
          .draft = eagle ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
-         .rows = session->engine->prefill_rows},
+         .rows = chunk_rows(session, 1)},
         {.kind = SX_TAPE_CYCLE,
          .splits = splits,
          .draft = session->drafting.kind,
          .rows = session->rows,
          .depth = eagle ? session->drafting.depth : 0,
-         .branch = eagle ? session->drafting.branch : 0},
+         .branch = eagle ? session->drafting.branch : 0,
+         .greedy = true},
     };
-    for (uint32_t i = 0; i < 2 && status == SX_OK; i++) {
-        sx_gpu_tape *tape;
-        status = sx_tape_get(session->engine, &session->buffers, &session->tapes, &keys[i], &tape, error);
-    }
-    return status;
+    sx_gpu_tape *tapes[2];
+    return sx_tapes_get(session->engine, &session->buffers, &session->tapes, keys, 2, tapes, error);
 }
 
 // ---- Begin ---------------------------------------------------------------------------------------------------------
 
-static bool penalised(const SxSettings *settings)
-{
-    return settings->presence_penalty != 0 || settings->frequency_penalty != 0 || settings->repetition_penalty != 1;
-}
-
 static sx_status write_counts(sx_session *session, sx_error *error)
 {
-    if (!session->counts_dirty && !penalised(&session->settings)) return SX_OK;
+    if (!session->counts_dirty && !sx_settings_penalised(&session->settings)) return SX_OK;
     const uint32_t vocabulary = session->engine->hparams.vocabulary;
     uint32_t *counts = calloc(vocabulary, sizeof *counts);
     if (!counts) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for token counts");
@@ -182,7 +190,7 @@ static sx_status write_counts(sx_session *session, sx_error *error)
         counts[session->tokens[i]]++;
     const sx_status status =
         sx_gpu_write(session->engine->gpu, session->buffers.counts, 0, counts, vocabulary * sizeof *counts, error);
-    session->counts_dirty = penalised(&session->settings);
+    session->counts_dirty = sx_settings_penalised(&session->settings);
     free(counts);
     return status;
 }

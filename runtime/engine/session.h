@@ -40,7 +40,7 @@ struct sx_session {
     SxSettings settings;
     SxState start;     // state the first cycle starts from, written when the prompt has been read
     bool counts_dirty; // counts hold a penalised reply's tokens
-    uint32_t prefill_next, prefill_end;
+    uint32_t prefill_start, prefill_next, prefill_end;
     double chunk_time; // when the chunk before the oldest in flight was taken in, or the first one submitted
     sx_gpu_ticket ticket[SX_GPU_TICKETS_IN_FLIGHT];
     uint32_t ticket_note[SX_GPU_TICKETS_IN_FLIGHT]; // prefills: rows of the chunk; cycles: see cycle.c
@@ -87,11 +87,12 @@ uint32_t sx_fixed_rows(uint32_t rows);
 
 // ---- session.c ----------------------------------------------------------------------------------------------------
 
-// Records the tapes a first reply needs, which creates their pipelines. SX_PENDING: call again.
+// Records the tapes that a first, greedy reply needs, which creates their pipelines. SX_PENDING: call again.
 sx_status sx_session_warm(sx_session *session, sx_error *error);
 // Puts the state at the prompt's end in place of the first cycle's.
 void sx_session_start_state(sx_session *session);
 sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error);
+// The key without `greedy`, which follows from the settings in force.
 sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
                             sx_error *error);
 // Submits a tape and waits for it (inspect.c). No cycle may be in flight.

@@ -78,6 +78,16 @@ static sx_status fill_sampling(const sx_sampling *sampling, uint32_t vocabulary,
     return SX_OK;
 }
 
+bool sx_settings_penalised(const SxSettings *settings)
+{
+    return settings->presence_penalty != 0 || settings->frequency_penalty != 0 || settings->repetition_penalty != 1;
+}
+
+bool sx_settings_greedy(const SxSettings *settings)
+{
+    return settings->temperature <= 0 && !sx_settings_penalised(settings) && !settings->bias_count;
+}
+
 static uint32_t smoothing_by_name(const char *name)
 {
     static const char *const names[] = {"ewma", "momentum", "mean", "paragraph_mean", "raw"};

@@ -1,6 +1,7 @@
 #include "engine/tapes.h"
 #include "graph/parts.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { PARTS = 11, MAX_TAPE_KERNELS = 256 };
@@ -110,7 +111,7 @@ static void record_signals(const sx_pass *pass, const sx_engine *engine, const s
                   engine->signal_mask, sx_whole(b->aux.out), sx_whole(b->signals));
 }
 
-static void record_sample(const sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b)
+static void record_sample(const sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b, bool greedy)
 {
     sx_op_sample(pass->ops, pass->tape, pass->rows,
                  &(sx_sample_args){.logits = sx_whole(b->logits),
@@ -118,7 +119,8 @@ static void record_sample(const sx_pass *pass, const sx_engine *engine, const sx
                                    .batch = pass->batch,
                                    .settings = sx_whole(b->settings),
                                    .counts = sx_whole(b->counts),
-                                   .samples = sx_whole(b->samples)});
+                                   .samples = sx_whole(b->samples),
+                                   .greedy = greedy});
 }
 
 static void record_logits(const sx_pass *pass, const sx_engine *engine, const sx_session_buffers *b)
@@ -144,7 +146,7 @@ static void record_cycle(sx_pass *pass, const sx_engine *engine, const sx_sessio
     pass->rows = key->rows;
     sx_target_forward(pass, &engine->target, &b->kv, &b->aux);
     record_logits(pass, engine, b);
-    record_sample(pass, engine, b);
+    record_sample(pass, engine, b, key->greedy);
     record_signals(pass, engine, b);
     sx_op_accept(pass->ops, pass->tape, key->rows,
                  &(sx_accept_args){.batch = pass->batch,
@@ -187,7 +189,7 @@ static void record(sx_pass *pass, const sx_engine *engine, const sx_session_buff
         return;
     }
     record_logits(pass, engine, b);
-    if (key->kind == SX_TAPE_RESAMPLE) record_sample(pass, engine, b);
+    if (key->kind == SX_TAPE_RESAMPLE) record_sample(pass, engine, b, key->greedy);
 }
 
 uint32_t sx_tape_splits(uint32_t positions, uint32_t slots)
@@ -202,12 +204,12 @@ uint32_t sx_tape_splits(uint32_t positions, uint32_t slots)
 static bool same_key(const sx_tape_key *a, const sx_tape_key *b)
 {
     return a->kind == b->kind && a->splits == b->splits && a->draft == b->draft && a->rows == b->rows &&
-           a->depth == b->depth && a->branch == b->branch;
+           a->depth == b->depth && a->branch == b->branch && a->greedy == b->greedy;
 }
 
-// Begins a tape in the place of the one that was used longest ago.
-static sx_status begin_tape(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
-                            const sx_tape_key *key, sx_tape_entry **out, sx_error *error)
+// Records a tape in the place of the one that was used longest ago.
+static sx_status record_tape(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                             const sx_tape_key *key, sx_tape_entry **out, sx_error *error)
 {
     static const char *const labels[] = {"prefill", "cycle", "logits", "resample", "signals", "tree"};
     sx_tape_entry *entry = &cache->entry[0];
@@ -215,17 +217,15 @@ static sx_status begin_tape(const sx_engine *engine, const sx_session_buffers *b
         if (cache->entry[i].used < entry->used) entry = &cache->entry[i];
     sx_gpu_tape_destroy(engine->gpu, entry->tape);
     memset(entry, 0, sizeof *entry);
-    sx_status status = sx_gpu_tape_create(engine->gpu, labels[key->kind], &entry->tape, error);
+    const sx_status status = sx_gpu_tape_create(engine->gpu, labels[key->kind], &entry->tape, error);
     if (status != SX_OK) return status;
     entry->key = *key;
+    entry->used = ++cache->clock;
     sx_pass pass = {.ops = &engine->ops, .tape = entry->tape, .scratch = &buffers->scratch, .splits = key->splits};
     record(&pass, engine, buffers, key);
     cache->recorded++;
-    sx_kernel kernels[MAX_TAPE_KERNELS];
-    const uint32_t count = sx_gpu_tape_kernels(entry->tape, kernels, MAX_TAPE_KERNELS);
-    status = sx_gpu_warm(engine->gpu, kernels, count < MAX_TAPE_KERNELS ? count : MAX_TAPE_KERNELS, error);
     *out = entry;
-    return status;
+    return SX_OK;
 }
 
 static void drop_tape(sx_gpu *gpu, sx_tape_entry *entry)
@@ -234,27 +234,61 @@ static void drop_tape(sx_gpu *gpu, sx_tape_entry *entry)
     memset(entry, 0, sizeof *entry);
 }
 
-sx_status sx_tape_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
-                      const sx_tape_key *key, sx_gpu_tape **out, sx_error *error)
+// Starts making the pipelines of all of them that are not finished.
+static sx_status warm_tapes(sx_gpu *gpu, sx_tape_entry *const entries[], uint32_t count, sx_error *error)
 {
-    sx_tape_entry *entry = NULL;
-    for (uint32_t i = 0; i < SX_TAPE_CACHE && !entry; i++)
-        if (cache->entry[i].tape && same_key(&cache->entry[i].key, key)) entry = &cache->entry[i];
+    sx_kernel kernels[MAX_TAPE_KERNELS];
+    uint32_t kernel_count = 0;
+    for (uint32_t i = 0; i < count && kernel_count < MAX_TAPE_KERNELS; i++)
+        if (!entries[i]->finished)
+            kernel_count +=
+                sx_gpu_tape_kernels(entries[i]->tape, kernels + kernel_count, MAX_TAPE_KERNELS - kernel_count);
+    return sx_gpu_warm(gpu, kernels, kernel_count < MAX_TAPE_KERNELS ? kernel_count : MAX_TAPE_KERNELS, error);
+}
+
+// Finishes those that are not, once their pipelines are there.
+static sx_status finish_tapes(sx_gpu *gpu, sx_tape_entry *const entries[], uint32_t count, sx_error *error)
+{
+    sx_status status = sx_gpu_warm_poll(gpu, NULL, error);
+    for (uint32_t i = 0; i < count && status == SX_OK; i++) {
+        if (entries[i]->finished) continue;
+        status = sx_gpu_tape_finish(entries[i]->tape, error);
+        entries[i]->finished = status == SX_OK;
+    }
+    return status;
+}
+
+sx_status sx_tapes_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                       const sx_tape_key *keys, uint32_t count, sx_gpu_tape **out, sx_error *error)
+{
+    sx_tape_entry *entries[SX_TAPES_AT_ONCE];
+    assert(count <= SX_TAPES_AT_ONCE);
+    bool recorded = false, finished = true;
     sx_status status = SX_OK;
-    if (!entry) status = begin_tape(engine, buffers, cache, key, &entry, error);
-    if (status == SX_OK && !entry->finished) {
-        status = sx_gpu_warm_poll(engine->gpu, NULL, error);
-        if (status == SX_PENDING) return status;
-        if (status == SX_OK) status = sx_gpu_tape_finish(entry->tape, error);
-        entry->finished = status == SX_OK;
+    uint32_t found = 0;
+    for (; found < count && status == SX_OK; found++) {
+        sx_tape_entry *entry = NULL;
+        for (uint32_t i = 0; i < SX_TAPE_CACHE && !entry; i++)
+            if (cache->entry[i].tape && same_key(&cache->entry[i].key, &keys[found])) entry = &cache->entry[i];
+        if (!entry) {
+            status = record_tape(engine, buffers, cache, &keys[found], &entry, error);
+            if (status != SX_OK) break;
+            recorded = true;
+        }
+        entry->used = ++cache->clock;
+        finished = finished && entry->finished;
+        entries[found] = entry;
     }
-    if (status != SX_OK) {
-        if (entry) drop_tape(engine->gpu, entry);
-        return status;
+    if (status == SX_OK && recorded) status = warm_tapes(engine->gpu, entries, count, error);
+    if (status == SX_OK && !finished) status = finish_tapes(engine->gpu, entries, count, error);
+    if (status == SX_PENDING) return status;
+    for (uint32_t i = 0; i < found; i++) {
+        if (status == SX_OK)
+            out[i] = entries[i]->tape;
+        else if (!entries[i]->finished)
+            drop_tape(engine->gpu, entries[i]);
     }
-    entry->used = ++cache->clock;
-    *out = entry->tape;
-    return SX_OK;
+    return status;
 }
 
 void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache)

@@ -50,9 +50,10 @@ typedef struct sx_tape_key {
     sx_draft_kind draft; // never AUTO; prefills: whether the draft reads along
     uint32_t rows;       // cycles: of the verify pass; others: of the tape
     uint32_t depth, branch;
+    bool greedy; // cycles and resampling: of the sampler, the part that sx_settings_greedy needs
 } sx_tape_key;
 
-enum { SX_TAPE_CACHE = 24, SX_NGRAM_LONGEST = 4 };
+enum { SX_TAPE_CACHE = 24, SX_TAPES_AT_ONCE = 2, SX_NGRAM_LONGEST = 4 };
 typedef struct sx_tape_entry {
     sx_tape_key key;
     sx_gpu_tape *tape; // NULL: free
@@ -72,10 +73,10 @@ static inline bool sx_draft_is_eagle(sx_draft_kind kind)
 }
 // The smallest splits whose tape serves positions below `positions`.
 uint32_t sx_tape_splits(uint32_t positions, uint32_t slots);
-// The tape for the key, recorded if it is not in the cache. Owned by the cache. SX_PENDING while its pipelines are
-// being made: call again.
-sx_status sx_tape_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
-                      const sx_tape_key *key, sx_gpu_tape **out, sx_error *error);
+// The tapes for the keys, at most SX_TAPES_AT_ONCE, recorded if they are not in the cache. Owned by the cache.
+// SX_PENDING while their pipelines are being made, all at the same time: call again.
+sx_status sx_tapes_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                       const sx_tape_key *keys, uint32_t count, sx_gpu_tape **out, sx_error *error);
 void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache);
 
 #endif
