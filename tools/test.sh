@@ -49,6 +49,14 @@ build() { # preset: configure and compile
     cmake --build --preset "$1" -j "$jobs"
 }
 
+# The window and the engine have a thread each; what they hand each other is watched while a scripted engine answers. The
+# real engine, for when this part changes: SDL_VIDEODRIVER=dummy build/threads/bin/chat_bench --messages 10 (minutes).
+threads() {
+    cmake --preset threads -DSX_BUILD_TESTS=ON >build/configure-threads.log 2>&1 &&
+        cmake --build --preset threads -j "$jobs" --target test_chat_link &&
+        setarch -R build/threads/bin/test_chat_link
+}
+
 run_tests() { # preset, then options of ctest
     preset=$1
     shift
@@ -104,6 +112,7 @@ if $fast; then
     run_tests release -LE "swiftshader|web|slow|$large"
 else
     run_tests release -LE "$large"
+    verdict "threads of the desktop application" threads
     verdict "sanitize build" build sanitize
     # Both sanitizers on everything that is ours; the second driver and the browser add nothing to that but time.
     run_tests sanitize -LE 'swiftshader|web|slow' -E '^cli[.]real|webgpu|wasm'

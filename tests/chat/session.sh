@@ -1,6 +1,7 @@
 #!/bin/sh
 # A session with the real program on a virtual screen: types a question, waits for the answer, folds and unfolds the
-# thinking, asks again, kills the program and opens it anew. What happened is read from its database.
+# thinking, asks again, ends the thinking by hand and lets it go on, selects and copies with the mouse, kills the program
+# and opens it anew. What happened is read from its database, and from the structure of its pictures: bands of ink.
 # Usage: session.sh SPECEXIT_CHAT
 set -u
 program=$1
@@ -59,17 +60,62 @@ wait_for 180 answer answered 1
 [ -n "$(query 'select thinking from messages where role = 2')" ] || fail "the thinking was not kept"
 [ "$(query 'select left_thinking from messages where role = 2')" = 1 ] || fail "thinking was not left"
 
-key ctrl+t
-key F12
-wait_for 10 screenshot test -s "$folder/shot.bmp"
-python3 - "$folder/shot.bmp" <<'P' || fail "the window is blank"
+# Rows of the conversation that hold ink, and whether side bar and composer are where they belong.
+ink() {
+    rm -f "$folder/shot.bmp"
+    key F12
+    wait_for 10 screenshot test -s "$folder/shot.bmp"
+    sleep 1
+    python3 - "$folder/shot.bmp" <<'P'
 import struct, sys
 data = open(sys.argv[1], "rb").read()
-assert len(set(data[i:i + 4] for i in range(200, len(data) - 4, 4))) > 20  # text, cards and curves, not one colour
+offset, (width, height), depth = struct.unpack_from("<I", data, 10)[0], struct.unpack_from("<ii", data, 18), data[28] // 8
+def pixel(x, y):
+    row = height - 1 - y if height > 0 else y
+    at = offset + (row * width + x) * depth
+    return data[at:at + 3]
+height_, side, page = abs(height), pixel(4, 300), pixel(600, 4)
+assert side != page and all(pixel(4, y) == side for y in range(height_)), "no side bar"
+card = pixel(700, height_ - 60)
+assert card != page and card != side, "no composer"
+# without the scroll bar, the header and the composer
+print(sum(any(pixel(x, y) != page for x in range(300, width - 30, 2)) for y in range(60, height_ - 150)))
 P
+}
+folded=$(ink) || fail "the window does not look as it should"
+key ctrl+t
+unfolded=$(ink) || fail "the window does not look as it should"
+[ "$unfolded" -gt $((folded + 60)) ] || fail "the thinking was not unfolded: $folded and $unfolded rows of ink"
+key ctrl+t
+[ "$(ink)" = "$folded" ] || fail "the thinking was not folded again"
 
 key ctrl+r
 wait_for 180 "second answer" answered 2
+
+# As long as it wants, until it is told to answer; then on from there.
+value() { query "select $1 from messages where role = 2 order by conversation, number desc limit 1"; }
+key alt+Up alt+Up alt+Up alt+Up alt+Up alt+Up
+xdotool type --delay 40 "Start at 18, add 7, subtract 2, subtract 11, add 9."
+key Return
+thinks() { [ "$(query "select count(*) from messages where role = 2 and length(thinking) > 20")" = 3 ]; }
+wait_for 60 thinking thinks
+key Escape
+wait_for 180 "answer by hand" answered 3
+[ "$(value exit_reason)" = 8 ] || fail "the thinking was not ended by hand: $(value exit_sentence)"
+before=$(value thinking_tokens)
+key ctrl+l
+longer() { answered 3 && [ "$(value thinking_tokens)" -gt "$before" ] && [ "$(value exit_reason)" != 8 ]; }
+wait_for 180 "longer thinking" longer
+
+# The whole of what is on the screen, pasted and sent.
+xdotool mousemove --window "$window" 345 62 mousedown 1 mousemove --window "$window" 700 300 mousemove --window "$window" 1040 520 mouseup 1
+key ctrl+c
+xdotool mousemove --window "$window" 600 600 click 1
+key ctrl+v Return
+pasted() { [ "$(query "select count(*) from messages where role = 1 and content like '%The answer is%'")" = 1 ]; }
+wait_for 30 "copied text" pasted
+wait_for 180 "last answer" answered 4
+
 key F2
 xdotool type --delay 40 "Sums"
 key Return
@@ -80,7 +126,7 @@ wait $chat 2>/dev/null
 open_program
 sleep 2
 kill -0 $chat || fail "the program does not open again"
-answered 2 || fail "the answers are gone after a kill"
+answered 4 || fail "the answers are gone after a kill"
 key ctrl+q
 wait_for 20 end sh -c "! kill -0 $chat"
 chat=

@@ -24,6 +24,7 @@ GOOD = {
     "frontends/cli/run.c": '#include "run.h"\n#include "specexit.h"\n',
     "frontends/cli/run.h": "",
     "frontends/chat/main.c": '#include "specexit.h"\n#include <SDL2/SDL.h>\n',
+    "frontends/chat/platform_posix.c": "#include <dirent.h>\n#include <sys/stat.h>\n",
     "web/exports.c": '#include "specexit.h"\n#include <emscripten.h>\n',
 }
 BAD = [
@@ -31,6 +32,8 @@ BAD = [
     ("frontends/cli/bad.c", '  #  include "engine/policy.h"'),
     ("frontends/chat/bad.c", '#include "../cli/run.h"'),
     ("frontends/cli/bad.c", "#include <SDL.h>"),
+    ("frontends/chat/bad.c", "#include <unistd.h>"),
+    ("frontends/chat/bad.c", "#include <sys/stat.h>"),
     ("web/bad.c", '#include "gpu/gpu.h"'),
     ("runtime/base/bad.c", '#include "text/tokenizer.h"'),
     ("runtime/text/bad.c", '#include "model/gguf.h"'),
