@@ -29,12 +29,23 @@ void app_clear_selection(chat_app *app)
     app->has_selection = app->selecting = false;
 }
 
-void app_save(chat_app *app, bool now)
+void app_save_reply(chat_app *app)
 {
-    double clock = app_clock();
-    if (!now && clock - app->saved_at < 0.1) return;
-    app->saved_at = clock;
+    chat_state *state = &app->state;
     chat_text problem = {0};
+    double clock = app_clock();
+    bool whole = clock - app->saved_at > 2; // the plot and the counts, too
+    if (whole) app->saved_at = clock;
+    bool good = whole ? chat_store_save(app->store, state->streaming, &problem)
+                      : chat_store_save_reply(app->store, state->streaming, state->reply, &problem);
+    if (!good && !state->notice.length) app_say(app, chat_text_string(&problem));
+    chat_text_free(&problem);
+}
+
+void app_save(chat_app *app)
+{
+    chat_text problem = {0};
+    app->saved_at = app_clock();
     bool good = chat_store_save(app->store, app->state.current, &problem);
     if (good && app->state.streaming && app->state.streaming != app->state.current)
         good = chat_store_save(app->store, app->state.streaming, &problem);
@@ -58,7 +69,7 @@ static void ask_engine(chat_app *app)
         app_clear_selection(app);
         app_scroll_to_end(app);
     }
-    app_save(app, true);
+    app_save(app);
 }
 
 static bool can_reply(chat_app *app)
@@ -130,7 +141,7 @@ void app_send(chat_app *app)
 
 void app_new(chat_app *app)
 {
-    app_save(app, true);
+    app_save(app);
     chat_new_conversation(&app->state, wall_clock());
     app_cancel_edit(app);
     app_clear_selection(app);
@@ -142,7 +153,7 @@ void app_new(chat_app *app)
 void app_select(chat_app *app, chat_conversation *conversation)
 {
     if (conversation == app->state.current) return;
-    app_save(app, true);
+    app_save(app);
     app_cancel_edit(app);
     app_end_rename(app, true);
     chat_store_load(app->store, conversation);
@@ -386,7 +397,7 @@ void app_estimate(chat_app *app, const char *path)
 static void leave_model(chat_app *app, const char *reason)
 {
     if (app->state.streaming) chat_fail_reply(&app->state, reason);
-    app_save(app, true);
+    app_save(app);
     app->overlay = OVERLAY_NONE;
     app->field = FIELD_COMPOSER;
     app->redraw = true;
@@ -433,7 +444,7 @@ static void import_file(chat_app *app, const char *path)
 {
     sx_error error = {0};
     chat_text text = {0}, problem = {0};
-    app_save(app, true);
+    app_save(app);
     app_cancel_edit(app);
     bool good = read_file(path, &text, &error);
     if (!good) chat_text_add(&problem, error.message);
@@ -442,7 +453,7 @@ static void import_file(chat_app *app, const char *path)
         view_forget(app);
         app_clear_selection(app);
         app_scroll_to_end(app);
-        app_save(app, true);
+        app_save(app);
         app->overlay = OVERLAY_NONE;
         app->field = FIELD_COMPOSER;
     } else {

@@ -150,7 +150,11 @@ static void hear_engine(chat_app *app)
     bool streaming = app->state.streaming != NULL;
     if (link_update(&app->link, &app->state, app_clock())) {
         app->redraw = true;
-        if (streaming) app_save(app, !app->state.streaming);
+        if (app->state.streaming) {
+            app_save_reply(app);
+        } else if (streaming) {
+            app_save(app);
+        }
     }
     app_ask_next(app);
     if (app->link.estimated) {

@@ -132,7 +132,8 @@ void app_cycle_theme(chat_app *app);
 void app_apply_theme(chat_app *app);
 bool app_moves(const chat_app *app); // false: motion is to be reduced
 void app_search(chat_app *app);
-void app_save(chat_app *app, bool now); // at most a few times a second unless `now`
+void app_save(chat_app *app);       // what is shown and what is being written
+void app_save_reply(chat_app *app); // what came to it; for every frame
 void app_save_all(chat_app *app);
 void app_clear_selection(chat_app *app);
 void app_scroll_to_end(chat_app *app);

@@ -244,7 +244,7 @@ static void step_sibling(chat_app *app, int direction)
         uint32_t position, count;
         chat_siblings(app->state.current, app->path[i], &position, &count);
         if (count < 2) continue;
-        if (chat_select_sibling(app->state.current, app->path[i], direction)) app_save(app, true);
+        if (chat_select_sibling(app->state.current, app->path[i], direction)) app_save(app);
         return;
     }
 }

@@ -44,8 +44,10 @@ typedef struct chat_message {
     chat_thresholds thresholds;
     chat_point *points;
     uint32_t point_count, point_capacity;
-    uint32_t version; // grows with every change of what is shown
-    bool dirty;       // not saved yet
+    uint32_t version;                       // grows with every change of what is shown
+    bool dirty;                             // not saved yet
+    size_t stored_thinking, stored_content; // bytes that the store has of a reply that is being written
+    bool stored_left;
 } chat_message;
 
 typedef struct chat_conversation {

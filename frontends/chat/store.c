@@ -24,6 +24,9 @@ static const char schema[] =
     " tokens INTEGER NOT NULL, seconds REAL NOT NULL, tokens_per_second REAL NOT NULL, acceptance REAL NOT NULL,"
     " seed INTEGER NOT NULL, confidence REAL NOT NULL, progress REAL NOT NULL, remain REAL NOT NULL, points BLOB,"
     " PRIMARY KEY(conversation, number)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS pieces(conversation INTEGER NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,"
+    " number INTEGER NOT NULL, place INTEGER NOT NULL, thinking TEXT NOT NULL, content TEXT NOT NULL,"
+    " PRIMARY KEY(conversation, number, place)) WITHOUT ROWID;" // what came to a message after it was written
     "CREATE TABLE IF NOT EXISTS models(path TEXT PRIMARY KEY, context INTEGER NOT NULL, kv_type INTEGER NOT NULL,"
     " template TEXT NOT NULL, device TEXT NOT NULL, temperature REAL, top_p REAL, top_k INTEGER, min_p REAL,"
     " repetition REAL, profile TEXT) WITHOUT ROWID;"
@@ -240,6 +243,27 @@ static void read_message(sqlite3_stmt *statement, chat_message *message)
     message->dirty = false;
 }
 
+static void append_column(sqlite3_stmt *statement, int column, chat_text *text)
+{
+    const char *bytes = (const char *)sqlite3_column_text(statement, column);
+    if (bytes) chat_text_append(text, bytes, (size_t)sqlite3_column_bytes(statement, column));
+}
+
+// A reply that a kill cut short is in pieces behind what was written last.
+static void load_pieces(chat_store *store, chat_conversation *conversation)
+{
+    sqlite3_stmt *statement = statement_of(
+        store, "SELECT number, thinking, content FROM pieces WHERE conversation = ? ORDER BY number, place");
+    if (statement) sqlite3_bind_int64(statement, 1, conversation->id);
+    while (statement && sqlite3_step(statement) == SQLITE_ROW) {
+        int number = sqlite3_column_int(statement, 0);
+        if (number < 0 || number >= (int)conversation->count) continue;
+        append_column(statement, 1, &conversation->messages[number].thinking);
+        append_column(statement, 2, &conversation->messages[number].content);
+    }
+    sqlite3_finalize(statement);
+}
+
 void chat_store_load(chat_store *store, chat_conversation *conversation)
 {
     if (conversation->loaded || !conversation->id) return;
@@ -260,6 +284,7 @@ void chat_store_load(chat_store *store, chat_conversation *conversation)
         read_message(statement, message);
     }
     sqlite3_finalize(statement);
+    load_pieces(store, conversation);
     // Adding selects; what was selected when it was saved counts. A child must lie behind its parent, as it was added.
     sqlite3_stmt *choices = statement_of(store, "SELECT number, selected FROM messages WHERE conversation = ?");
     if (choices) sqlite3_bind_int64(choices, 1, conversation->id);
@@ -357,6 +382,10 @@ static bool save_message(chat_store *store, int64_t conversation, uint32_t numbe
     sqlite3_bind_double(statement, 22, (double)message->thresholds.progress);
     sqlite3_bind_double(statement, 23, (double)message->thresholds.remain);
     sqlite3_bind_blob64(statement, 24, message->points, message->point_count * sizeof(chat_point), SQLITE_STATIC);
+    if (!finish(statement)) return false;
+    statement = statement_of(store, "DELETE FROM pieces WHERE conversation = ? AND number = ?"); // they are in it now
+    if (statement) sqlite3_bind_int64(statement, 1, conversation);
+    if (statement) sqlite3_bind_int64(statement, 2, number);
     return finish(statement);
 }
 
@@ -367,6 +396,13 @@ static bool save_all(chat_store *store, chat_conversation *conversation, int64_t
     for (uint32_t i = 0; i < conversation->count; i++)
         if (conversation->messages[i].dirty && !save_message(store, *id, i, &conversation->messages[i])) return false;
     return true;
+}
+
+static void note_stored(chat_message *message)
+{
+    message->stored_thinking = message->thinking.length;
+    message->stored_content = message->content.length;
+    message->stored_left = message->left;
 }
 
 bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_text *problem)
@@ -384,16 +420,47 @@ bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_te
     }
     conversation->id = id;
     conversation->dirty = false;
-    for (uint32_t i = 0; i < conversation->count; i++)
+    for (uint32_t i = 0; i < conversation->count; i++) {
+        if (conversation->messages[i].dirty) note_stored(&conversation->messages[i]);
         conversation->messages[i].dirty = false;
+    }
+    return true;
+}
+
+bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, uint32_t reply, chat_text *problem)
+{
+    chat_message *message = &conversation->messages[reply];
+    size_t thinking = message->thinking.length, content = message->content.length;
+    bool grows = thinking >= message->stored_thinking && content >= message->stored_content;
+    bool stored = conversation->id && (message->stored_thinking || message->stored_content);
+    if (!stored || !grows || message->complete || message->left != message->stored_left)
+        return chat_store_save(store, conversation, problem);
+    if (thinking == message->stored_thinking && content == message->stored_content) return true;
+    sqlite3_stmt *statement = statement_of(
+        store, "INSERT OR REPLACE INTO pieces(conversation, number, place, thinking, content) VALUES(?, ?, ?, ?, ?)");
+    if (statement) {
+        const char *from = chat_text_string(&message->thinking) + message->stored_thinking;
+        sqlite3_bind_int64(statement, 1, conversation->id);
+        sqlite3_bind_int64(statement, 2, reply);
+        sqlite3_bind_int64(statement, 3, (int64_t)(message->stored_thinking + message->stored_content)); // it grows
+        sqlite3_bind_text64(statement, 4, from, thinking - message->stored_thinking, SQLITE_STATIC, SQLITE_UTF8);
+        from = chat_text_string(&message->content) + message->stored_content;
+        sqlite3_bind_text64(statement, 5, from, content - message->stored_content, SQLITE_STATIC, SQLITE_UTF8);
+    }
+    if (!finish(statement)) {
+        chat_text_printf(problem, "This conversation cannot be saved: %s", sqlite3_errmsg(store->database));
+        return false;
+    }
+    note_stored(message);
     return true;
 }
 
 void chat_store_delete(chat_store *store, const chat_conversation *conversation)
 {
     static const char *const statements[] = {"DELETE FROM messages WHERE conversation = ?",
+                                             "DELETE FROM pieces WHERE conversation = ?",
                                              "DELETE FROM conversations WHERE id = ?"};
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         sqlite3_stmt *statement = statement_of(store, statements[i]);
         if (statement) sqlite3_bind_int64(statement, 1, conversation->id);
         finish(statement);

@@ -18,6 +18,9 @@ void chat_store_list(chat_store *store, chat_state *state);
 void chat_store_load(chat_store *store, chat_conversation *conversation);
 // Writes what is dirty. False, with a sentence, when the disk refuses; everything stays dirty for the next try.
 bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_text *problem);
+// Writes what came to a reply since it was last written, and no more: for every frame, where chat_store_save would
+// write the whole message again. The whole is written where something else than its end has changed.
+bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, uint32_t reply, chat_text *problem);
 void chat_store_delete(chat_store *store, const chat_conversation *conversation);
 // Sets `matches` of every conversation whose title or a message holds `needle`.
 void chat_store_search(chat_store *store, chat_state *state, const char *needle);

@@ -163,7 +163,7 @@ static void draw_siblings(chat_app *app, uint32_t index, int *x, int y)
     *x += 2 * size + wide + px(draw, 4);
     if (step && app->state.streaming != app->state.current) {
         chat_select_sibling(app->state.current, index, step);
-        app_save(app, true);
+        app_save(app);
         app_clear_selection(app);
         app->redraw = true;
     }
@@ -194,8 +194,10 @@ static void draw_question(chat_app *app, uint32_t index, view_message *view, int
     chat_siblings(app->state.current, index, &position, &count);
     bool over = draw_inside(draw, (SDL_Rect){x, y, view->width, view->height});
     if (!over && count < 2) return;
-    int siblings = count > 1 ? px(draw, 96) : 0;
-    int at = x + view->width - siblings - 2 * px(draw, 60), line = y + view->footer_y;
+    int siblings = count > 1 ? px(draw, 96) : 0, line = y + view->footer_y, room = 2 * px(draw, 16);
+    int buttons =
+        draw_text_width(draw, CHAT_FONT_SMALL, "Copy") + draw_text_width(draw, CHAT_FONT_SMALL, "Edit") + room;
+    int at = x + view->width - siblings - buttons + px(draw, 8); // their words end where the bubble does
     if (over && small_button(app, &at, line, "Copy", NULL)) app_copy_message(app, index);
     if (over && small_button(app, &at, line, "Edit", "Change the question and ask again (Ctrl+E)"))
         app_edit(app, index);

@@ -4,12 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const examples[] = {
+static const char *const bundled_examples[] = {
     "What is 13 plus 10, minus 9, minus 4, times 2?",
     "Anna has 20 coins. Then Anna gives 4. Then there are 3 times as many. Then Anna gives 1. How many coins does Anna "
     "have?",
     "Start at 18, add 7, subtract 2, subtract 11, add 9, subtract 5, add 1, subtract 9, add 7.",
     "Ben has 11 coins. Then there are 4 times as many. Ben wins 2 more. Ben sells 9. How many now?",
+};
+
+static const char *const examples[] = {
+    // for any other model
+    "How many primes are there below 50? Check your answer.",
+    "A bat and a ball cost 1.10 together. The bat costs 1 more than the ball. What does the ball cost?",
+    "Explain to a child why the sky is blue and the evening red.",
+    "Write a C function that reverses a string in place, and say why it is right.",
 };
 
 static void loading_page(chat_app *app, SDL_Rect rect, int y)
@@ -60,7 +68,7 @@ static void failure_page(chat_app *app, SDL_Rect rect, int y)
     }
 }
 
-static void example_cards(chat_app *app, SDL_Rect rect, int y)
+static void example_cards(chat_app *app, SDL_Rect rect, int y, const char *const *questions)
 {
     chat_draw *draw = &app->draw;
     const chat_theme *theme = draw->theme;
@@ -73,13 +81,13 @@ static void example_cards(chat_app *app, SDL_Rect rect, int y)
         bool clicked = draw_button(draw, card, "", BUTTON_QUIET, NULL), over = draw_inside(draw, card);
         draw_card(draw, card, px(draw, 12), over ? theme->raised : theme->card, over ? theme->faint : theme->border);
         layout text = {0};
-        layout_build_plain(&text, examples[i], strlen(examples[i]), CHAT_FONT_SMALL, LAYOUT_TEXT, width - 2 * pad,
+        layout_build_plain(&text, questions[i], strlen(questions[i]), CHAT_FONT_SMALL, LAYOUT_TEXT, width - 2 * pad,
                            &measure);
         int line = font_line_height(draw->fonts, CHAT_FONT_SMALL), lines = (height - 2 * px(draw, 12)) / line;
         int shown = text.height < lines * line ? text.height : lines * line;
         draw_layout(draw, &text, card.x + pad, card.y + (height - shown) / 2, 0, card.y + height - line, 0, 0, false);
         layout_free(&text);
-        if (clicked) app_ask(app, examples[i]);
+        if (clicked) app_ask(app, questions[i]);
     }
 }
 
@@ -107,5 +115,5 @@ void view_empty_page(chat_app *app, SDL_Rect rect)
                  ? "A small model for sums and word problems is built in. It stops thinking once it is sure."
                  : "It stops thinking once it is sure.");
     draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){rect.x, y, rect.w, px(draw, 24)}, text, theme->dim, 1);
-    if (app->link.info.bundled) example_cards(app, rect, y + px(draw, 48));
+    example_cards(app, rect, y + px(draw, 48), app->link.info.bundled ? bundled_examples : examples);
 }

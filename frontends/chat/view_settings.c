@@ -101,7 +101,7 @@ static void slider_row(chat_app *app, SDL_Rect rect, float *value, float low, fl
 {
     chat_draw *draw = &app->draw;
     char text[32];
-    int label = px(draw, 120);
+    int label = px(draw, 136);
     float at = *value > low ? (*value - low) / (high - low) : 0;
     if (draw_slider(draw, (SDL_Rect){rect.x, rect.y, rect.w - label, rect.h}, &at, false, NULL)) {
         float step = roundf(at * 100) / 100; // figures one can say
@@ -171,11 +171,11 @@ static void template_row(chat_app *app, SDL_Rect rect, chat_model_settings *mode
 static void device_row(chat_app *app, SDL_Rect rect, chat_model_settings *model)
 {
     enum { MOST = 4 };
-    char names_of[MOST][24];
+    char names_of[MOST][64];
     const char *names[MOST + 1] = {"Best"};
     int count = 1, chosen = model->device[0] ? -1 : 0; // one given by number or in part is none of these
     for (uint32_t i = 0; i < app->device_count && i < MOST; i++, count++) {
-        snprintf(names_of[i], sizeof names_of[i], "%.20s", app->devices[i].name);
+        snprintf(names_of[i], sizeof names_of[i], "%.60s", app->devices[i].name);
         names[count] = names_of[i];
         if (strcmp(model->device, app->devices[i].name) == 0) chosen = count;
     }

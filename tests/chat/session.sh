@@ -97,7 +97,7 @@ value() { query "select $1 from messages where role = 2 order by conversation, n
 key alt+Up alt+Up alt+Up alt+Up alt+Up alt+Up
 xdotool type --delay 40 "Start at 18, add 7, subtract 2, subtract 11, add 9."
 key Return
-thinks() { [ "$(query "select count(*) from messages where role = 2 and length(thinking) > 20")" = 3 ]; }
+thinks() { [ "$(query "select count(*) from messages where role = 2 and length(thinking) > 4")" = 3 ]; }
 wait_for 60 thinking thinks
 key Escape
 wait_for 180 "answer by hand" answered 3

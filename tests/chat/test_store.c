@@ -101,6 +101,54 @@ static void kill_loses_nothing_saved(void **unused)
     check_conversation("half an ans");
 }
 
+// A reply is written piece by piece; a kill loses nothing that was given to the store, and no piece is there twice.
+static void pieces_are_put_together(void **unused)
+{
+    (void)unused;
+    static const char *const pieces[] = {"one ", "zwei ", "三 "};
+    pid_t child = fork();
+    if (child == 0) {
+        chat_text problem = {0};
+        chat_store *store = chat_store_open(path, &problem);
+        chat_state state;
+        chat_state_init(&state, 1);
+        uint32_t reply = chat_begin_reply(&state, chat_say(&state, -1, "question", 7), 0);
+        for (int i = 0; i < 9; i++) {
+            sx_event text = {.kind = SX_EVENT_TEXT,
+                             .channel = i < 5 ? SX_CHANNEL_THINKING : SX_CHANNEL_ANSWER,
+                             .text = pieces[i % 3],
+                             .length = strlen(pieces[i % 3]),
+                             .first_token = (uint32_t)i,
+                             .token_count = 1};
+            if (i == 5) chat_apply_event(&state, &(sx_event){.kind = SX_EVENT_EXIT, .token_index = 4}, 1);
+            chat_apply_event(&state, &text, 1);
+            if (i == 3 && !chat_store_save(store, state.current, &problem)) _exit(1); // the whole, in between
+            if (!chat_store_save_reply(store, state.current, reply, &problem)) _exit(1);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    for (unsigned pass = 0; pass < 2; pass++) {
+        chat_text problem = {0};
+        chat_store *store = chat_store_open(path, &problem);
+        chat_state state;
+        chat_state_init(&state, 1);
+        chat_store_list(store, &state);
+        chat_conversation *saved = state.conversations[1];
+        chat_store_load(store, saved);
+        assert_int_equal(saved->count, 2);
+        assert_string_equal(saved->messages[1].thinking.data, "one zwei 三 one zwei ");
+        assert_string_equal(saved->messages[1].content.data, "三 one zwei 三 ");
+        assert_true(saved->messages[1].left);
+        saved->messages[1].dirty = true; // written as a whole, which takes the pieces in
+        assert_true(chat_store_save(store, saved, &problem));
+        chat_state_free(&state);
+        chat_store_close(store);
+    }
+}
+
 static void damaged_file_is_left_alone(void **unused)
 {
     (void)unused;
@@ -348,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(kill_loses_nothing_saved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pieces_are_put_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_file_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_folder_is_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(read_only_is_shown, set_up, tear_down),
