@@ -11,6 +11,7 @@ enum {
     FALLBACK_LIMIT = 24,
     TEXTURE_SLOTS = 4096, // a power of two
     WIDTH_SLOTS = 1 << 15,
+    FACE_SLOTS = 1 << 12,
     PIECE_LIMIT = 1024, // bytes drawn at once; longer lines are cut into pieces
     KEPT_FRAMES = 240,
     PIXEL_LIMIT = 12000000 // of cached textures: 48 MB
@@ -35,6 +36,11 @@ typedef struct width_slot {
     int width;
 } width_slot;
 
+typedef struct face_slot { // which face has a character
+    uint64_t key;
+    unsigned index;
+} face_slot;
+
 struct font_set {
     SDL_Renderer *renderer;
     float scale;
@@ -44,6 +50,7 @@ struct font_set {
     face faces[CHAT_FONT_COUNT][1 + FALLBACK_LIMIT]; // [0]: the face itself
     texture_slot textures[TEXTURE_SLOTS];
     width_slot widths[WIDTH_SLOTS];
+    face_slot found[FACE_SLOTS];
     uint32_t frame;
     size_t pixels;
     unsigned texture_count;
@@ -170,9 +177,8 @@ void font_set_scale(font_set *fonts, float scale)
     fonts->scale = scale;
 }
 
-static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
+static unsigned find_face(font_set *fonts, chat_font font, uint32_t point)
 {
-    if (point < 0x250 || point == 0xFFFD) return 0;
     bool color = unicode_is_emoji(point);
     for (unsigned i = 0; i <= fonts->fallback_count; i++) {
         if (color && i == 0) continue; // the plain face may have it, too, but without colours
@@ -190,6 +196,16 @@ static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
     fonts->fallback_paths[fonts->fallback_count++] = path;
     TTF_Font *opened = open_face(fonts, font, fonts->fallback_count);
     return opened && TTF_GlyphIsProvided32(opened, point) ? fonts->fallback_count : 0;
+}
+
+// fontconfig takes milliseconds to say that nothing has a character, so what was found, or not, is kept.
+static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
+{
+    if (point < 0x250 || point == 0xFFFD) return 0;
+    uint64_t key = (uint64_t)point << 8 | (uint64_t)font << 1 | 1;
+    face_slot *slot = &fonts->found[(point * 16 + (uint32_t)font) & (FACE_SLOTS - 1)];
+    if (slot->key != key) *slot = (face_slot){.key = key, .index = find_face(fonts, font, point)};
+    return slot->index;
 }
 
 typedef struct text_piece { // of one face and one script

@@ -2,8 +2,9 @@
 // while scrolling a long conversation, CPU when idle, memory. Drives the application itself, turn by turn, on whatever
 // SDL_VIDEODRIVER names (Xvfb and x11 for figures; dummy for the test).
 //
-//     LP_NUM_THREADS=1 xvfb-run -s "-screen 0 1280x800x24" build/release/bin/chat_bench    # one core left, as a GPU
-//     would SDL_VIDEODRIVER=dummy build/release/bin/chat_bench --soak                       # the memory test alone
+//     LP_NUM_THREADS=1 xvfb-run -s "-screen 0 1280x800x24" chat_bench    # leaves a core, as a GPU would
+//     SDL_VIDEODRIVER=dummy chat_bench --soak                            # the memory test alone
+//     SDL_VIDEODRIVER=dummy chat_bench --drawing                         # streaming and scrolling, without an engine
 //
 // A frame's time is what passes from waking up to the frame's being shown: how long the window does not react. Its CPU
 // time is the thread's own since the frame before, so that other work on the machine does not count.
@@ -274,6 +275,15 @@ static int soak(chat_app *app, uint32_t messages)
     return flat ? 0 : 1;
 }
 
+static int bench_drawing(chat_app *app, uint32_t messages)
+{
+    frames *f = chat_reallocate(NULL, 1, sizeof *f);
+    measure_long_reply(app, f);
+    measure_scrolling(app, f, messages);
+    free(f);
+    return 0;
+}
+
 static int bench(chat_app *app, uint32_t messages)
 {
     frames *f = chat_reallocate(NULL, 1, sizeof *f);
@@ -297,26 +307,28 @@ int main(int count, char **arguments)
 {
     double begun = app_clock();
     uint32_t messages = 2000;
-    bool soaking = false;
+    bool soaking = false, drawing = false;
     for (int i = 1; i < count; i++) {
         if (strcmp(arguments[i], "--soak") == 0) {
             soaking = true;
+        } else if (strcmp(arguments[i], "--drawing") == 0) {
+            drawing = true;
         } else if (strcmp(arguments[i], "--messages") == 0 && i + 1 < count) {
             messages = (uint32_t)strtoul(arguments[++i], NULL, 10);
         } else {
-            fprintf(stderr, "Usage: chat_bench [--soak] [--messages N]\n");
+            fprintf(stderr, "Usage: chat_bench [--soak | --drawing] [--messages N]\n");
             return 2;
         }
     }
     app_options options = {.width = 1280, .height = 800, .theme = CHAT_THEME_LIGHT, .no_save = true};
-    if (soaking) options.model = "/no/such/model.gguf"; // an engine's memory would only blur the picture
+    if (soaking || drawing) options.model = "/no/such/model.gguf"; // an engine's memory would only blur the picture
     chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
     int result = 1;
     if (app_open(app, &options)) {
         printf("%-22s %.0f ms (%dx%d, %s)\n", "first frame after", 1e3 * (app->first_frame_at - begun), app->width,
                app->height, SDL_GetCurrentVideoDriver());
         wait_loaded(app);
-        result = soaking ? soak(app, messages) : bench(app, messages);
+        result = soaking ? soak(app, messages) : drawing ? bench_drawing(app, messages) : bench(app, messages);
     }
     app_close(app);
     free(app);
