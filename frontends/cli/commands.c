@@ -81,10 +81,11 @@ static const command commands[] = {
      "They can be given to -m by name.",
      "  specexit models\n"
      "  specexit run -m smollm2-135m \"Hello\"\n"},
-    {"info", cli_info, MODEL | CLI_GROUP_JSON, 1, "[FILE]", "show what a model file holds",
+    {"info", cli_info, MODEL | CLI_GROUP_INFO | CLI_GROUP_JSON, 1, "[FILE]", "show what a model file holds",
      "With FILE: every key and tensor of the file; no device is needed. Without: loads the model (-m, or the\n"
-     "bundled one) and shows what it is, what it takes, and what it can do.",
+     "bundled one) and shows what it is, what it takes, and what it can do; with --estimate only what it would take.",
      "  specexit info Qwen3-4B-Q4_K_M.gguf\n"
+     "  specexit info --estimate -m Qwen3-4B-Q4_K_M.gguf --context 16384 --kv q8_0\n"
      "  specexit info -m Qwen3-4B-Q4_K_M.gguf -d Qwen3-4B-eagle3.gguf\n"},
     {"template", cli_template, MODEL | CLI_GROUP_MESSAGES, 0, "", "print a conversation as the model's prompt", NULL,
      "  specexit template -m model.gguf --messages conversation.json\n"

@@ -241,9 +241,53 @@ static void engine_json(cli_text *out, const sx_engine_info *info)
     cli_text_add(out, "\n");
 }
 
+static void estimate_text(cli_text *out, const sx_memory_estimate *estimate)
+{
+    cli_format_bytes(out, estimate->weight_bytes);
+    cli_text_add(out, " weights, ");
+    cli_format_bytes(out, estimate->session_bytes);
+    cli_text_printf(out, " for a conversation of %u tokens", estimate->context);
+    if (estimate->budget) {
+        cli_text_add(out, "; the device has ");
+        cli_format_bytes(out, estimate->budget);
+        if (estimate->fitting_context) {
+            cli_text_printf(out, ", enough for %u tokens", estimate->fitting_context);
+        } else {
+            cli_text_add(out, ", too little");
+        }
+    }
+    cli_text_add(out, "\n");
+}
+
+static void estimate_json(cli_text *out, const sx_memory_estimate *estimate)
+{
+    cli_json json = {.out = out};
+    cli_json_open(&json, '{');
+    cli_json_put_integer(&json, "weight_bytes", estimate->weight_bytes);
+    cli_json_put_integer(&json, "session_bytes", estimate->session_bytes);
+    cli_json_put_integer(&json, "budget", estimate->budget);
+    cli_json_put_integer(&json, "context", estimate->context);
+    cli_json_put_integer(&json, "fitting_context", estimate->fitting_context);
+    cli_json_close(&json, '}');
+    cli_text_add(out, "\n");
+}
+
+static int info_estimate(cli_context *context)
+{
+    sx_memory_estimate estimate;
+    const int code = cli_load_estimate(context, &estimate);
+    if (code != CLI_EXIT_OK) return code;
+    cli_text out = {0};
+    (context->options.json ? estimate_json : estimate_text)(&out, &estimate);
+    print(context, &out);
+    cli_text_free(&out);
+    return cli_finish_output(context);
+}
+
 int cli_info(cli_context *context)
 {
     if (context->operand_count) {
+        if (context->options.estimate) return cli_usage_error(context, "--estimate is of -m, not of FILE");
         if (context->options.model || context->options.draft)
             return cli_usage_error(context, "give FILE to list a file, or -m and -d to load a model, not both");
         if (context->options.json)
@@ -253,6 +297,7 @@ int cli_info(cli_context *context)
             return cli_fail(context, "%s", error.message);
         return cli_finish_output(context);
     }
+    if (context->options.estimate) return info_estimate(context);
     sx_engine *engine;
     int code = cli_load_engine(context, &engine);
     if (code != CLI_EXIT_OK) return code;

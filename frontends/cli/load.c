@@ -159,32 +159,72 @@ static void describe_load(cli_context *context, const sx_engine *engine)
     cli_text_free(&line);
 }
 
+typedef struct load_paths {
+    char *cache, *named; // what a description points to
+} load_paths;
+
+// What the options ask for; until forget_paths.
+static sx_engine_desc describe(cli_context *context, load_paths *paths)
+{
+    const cli_options *options = &context->options;
+    paths->cache = options->no_cache ? NULL : options->cache ? cli_copy_string(options->cache) : cli_cache_folder();
+    paths->named = model_by_name(options->model);
+    return (sx_engine_desc){.target_path = paths->named ? paths->named : options->model,
+                            .draft_path = options->draft,
+                            .signals_path = options->signal_head,
+                            .no_draft = options->no_draft,
+                            .keep_states = context->keep_states,
+                            .device = options->device,
+                            .cache_dir = paths->cache,
+                            .context = options->context,
+                            .kv_type = (sx_kv_type)options->kv_type,
+                            .quantize_draft = options->quantize_draft,
+                            .single_signal = options->single_signal,
+                            .validation = options->validation,
+                            .template_name = options->template_name,
+                            .log = on_log,
+                            .log_user = context};
+}
+
+static void forget_paths(load_paths *paths)
+{
+    free(paths->cache);
+    free(paths->named);
+}
+
+int cli_load_estimate(cli_context *context, sx_memory_estimate *estimate)
+{
+    load_paths paths;
+    const sx_engine_desc desc = describe(context, &paths);
+    // The bundled model stands for the device; whether it is right does not matter here.
+    const sx_engine_desc small = {.device = desc.device,
+                                  .cache_dir = desc.cache_dir,
+                                  .no_draft = true,
+                                  .context = 256,
+                                  .selftest = {.known = true},
+                                  .log = on_log,
+                                  .log_user = context};
+    sx_engine *engine = NULL;
+    sx_error error = {0};
+    sx_status status = sx_engine_create(&small, on_progress, &context->terminal, &engine, &error);
+    cli_status_clear(&context->terminal);
+    if (status == SX_OK) status = sx_engine_estimate(engine, &desc, estimate, &error);
+    sx_engine_destroy(engine);
+    forget_paths(&paths);
+    if (status == SX_OK) return CLI_EXIT_OK;
+    return status == SX_ERROR_CANCELLED ? cli_exit_interrupted() : cli_fail(context, "%s", error.message);
+}
+
 int cli_load_engine(cli_context *context, sx_engine **engine)
 {
     const cli_options *options = &context->options;
-    char *cache = options->no_cache ? NULL : options->cache ? cli_copy_string(options->cache) : cli_cache_folder();
-    char *named = model_by_name(options->model);
-    sx_engine_desc desc = {.target_path = named ? named : options->model,
-                           .draft_path = options->draft,
-                           .signals_path = options->signal_head,
-                           .no_draft = options->no_draft,
-                           .keep_states = context->keep_states,
-                           .device = options->device,
-                           .cache_dir = cache,
-                           .context = options->context,
-                           .kv_type = (sx_kv_type)options->kv_type,
-                           .quantize_draft = options->quantize_draft,
-                           .single_signal = options->single_signal,
-                           .validation = options->validation,
-                           .template_name = options->template_name,
-                           .log = on_log,
-                           .log_user = context};
+    load_paths paths;
+    const sx_engine_desc desc = describe(context, &paths);
     sx_error error = {0};
     *engine = NULL;
     sx_status status = sx_engine_create(&desc, on_progress, &context->terminal, engine, &error);
     cli_status_clear(&context->terminal);
-    free(cache);
-    free(named);
+    forget_paths(&paths);
     if (status == SX_OK) {
         if (options->verbose) describe_load(context, *engine);
         const int code = cli_profile_check(context, &options->calibrated, options->profile, *engine);

@@ -42,6 +42,9 @@ int cli_finish_output(cli_context *context);
 
 // Loads, and checks --profile; on failure the message is out and `*engine` is NULL. Returns an exit code.
 int cli_load_engine(cli_context *context, sx_engine **engine);
+// What loading that would take on the device, which is opened with the bundled model; the model's headers alone are
+// read.
+int cli_load_estimate(cli_context *context, sx_memory_estimate *estimate);
 // Holds a profile (`name` NULL: there is none) against the model: a failure when it is another one's, a remark about
 // another quantisation.
 int cli_profile_check(cli_context *context, const sx_profile *profile, const char *name, const sx_engine *engine);

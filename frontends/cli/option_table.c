@@ -73,6 +73,8 @@ const cli_option cli_option_table[] = {
     TEXT("cache", 0, ENGINE | CLI_GROUP_TRAIN, cache, "FOLDER",
          "where compiled pipelines are kept (default: $XDG_CACHE_HOME/specexit)"),
     FLAG("no-cache", 0, ENGINE | CLI_GROUP_TRAIN, no_cache, "keep nothing on disk"),
+    FLAG("estimate", 0, CLI_GROUP_INFO, estimate,
+         "load nothing: say what memory the model (with its draft, --context and --kv) would take on the device"),
     FLAG("validation", 0, ENGINE, validation, "switch the Vulkan validation layers on (slow; for finding errors)"),
 
     TEXT("system", 0, PROMPT, system, "TEXT", "system message before the prompt"),

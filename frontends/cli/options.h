@@ -29,6 +29,7 @@ enum {
     CLI_GROUP_TRAIN = 1 << 17,
     CLI_GROUP_CALIBRATE = 1 << 18, // --lose, ...
     CLI_GROUP_EVAL = 1 << 19,      // --shard, ...
+    CLI_GROUP_INFO = 1 << 20,      // --estimate
     CLI_GROUP_GENERATE = CLI_GROUP_SAMPLING | CLI_GROUP_POLICY | CLI_GROUP_DRAFTING
 };
 
@@ -41,6 +42,7 @@ enum { CLI_MAXIMUM_STOPS = 16, CLI_MAXIMUM_BIASES = 64 };
 typedef struct cli_options {
     const char *model, *draft, *signal_head, *device, *cache, *template_name;
     bool no_draft, no_cache, quantize_draft, validation;
+    bool estimate; // info
     uint32_t context, kv_type, cycles_ahead;
 
     const char *system, *messages;

@@ -114,6 +114,19 @@ void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)
     *info = engine->info;
 }
 
+sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc, sx_memory_estimate *out,
+                             sx_error *error)
+{
+    if (desc->target_path && strstr(desc->target_path, "none"))
+        return sx_fail(error, SX_ERROR_FILE, "%s: no such file", desc->target_path);
+    *out = (sx_memory_estimate){.weight_bytes = 3000000000,
+                                .session_bytes = 500000000,
+                                .budget = 4000000000,
+                                .context = desc->context ? desc->context : engine->info.context,
+                                .fitting_context = 700};
+    return SX_OK;
+}
+
 sx_status sx_engine_render(const sx_engine *engine, const sx_message *messages, uint32_t count, bool no_thinking,
                            char **out, sx_error *error)
 {

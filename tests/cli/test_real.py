@@ -90,6 +90,14 @@ class Real(Program):
         plain, _ = self.run_cli("tokenize", stdin="<|im_end|>")
         self.assertGreater(len(plain.split()), 1)
 
+    def test_estimate(self):
+        demo = os.path.join(sys.argv[2], "tools", "demo_model", "demo.gguf")
+        loaded = self.json_lines("info", "--json", "-m", demo, "-c", "500")[0]
+        estimate = self.json_lines("info", "--estimate", "--json", "-m", demo, "-c", "500")[0]
+        self.assertEqual(estimate["weight_bytes"], loaded["weight_bytes"])
+        self.assertEqual(estimate["session_bytes"], loaded["kv_bytes"] + loaded["scratch_bytes"])
+        self.assertEqual(estimate["context"], 500)
+
     def test_logits(self):
         vocabulary = self.json_lines("info", "--json")[0]["vocabulary"]
         self.run_cli("logits", "--tokens", "1,2,3", "-o", self.path("l"))

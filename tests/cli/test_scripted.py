@@ -498,6 +498,14 @@ class Inspect(Program):
         self.assertIn("confidence > 0.8, progress > 0.3, remain < 200 tokens", self.run_cli("info")[0])
         self.assertEqual(self.json_lines("info", "--json")[0]["vocabulary"], 256)
 
+    def test_estimate(self):
+        out, _ = self.run_cli("info", "--estimate", "-m", self.write("m.gguf", ""), "--context", "300")
+        self.assertEqual(out, "3.0 GB weights, 500 MB for a conversation of 300 tokens; the device has 4.0 GB, enough for 700 "
+                              "tokens\n")
+        self.assertEqual(self.json_lines("info", "--estimate", "--json")[0]["session_bytes"], 500000000)
+        self.failure("info", "--estimate", "-m", self.path("none.gguf"), says="no such file")
+        self.usage_error("info", "--estimate", "x", says="-m")
+
     def test_models(self):
         self.assertIn("tools/models.sh", self.run_cli("models")[1])
         os.makedirs(self.path("cache/specexit/models"))

@@ -122,16 +122,26 @@ function hideNotice() {
 
 // ---- Conversation ------------------------------------------------------------------------------------------------
 
+// What the model at hand does about thinking; before it is known, what the bundled one does.
+function about(info) {
+    if (info && !info.thinks) return ['A model on your own GPU', 'It answers in this page, at once: it was not trained to think before. Early exit is for models that do.'];
+    const how = !info || info.signals.length
+        ? 'While it thinks, three signals say how sure it is, how far it has come and how much is left; when they agree, it stops and answers.'
+        : 'It comes without signals, so it stops thinking when ending the thought is nearly what it would say anyway.';
+    return ['A model that knows when to stop thinking', `It reasons on your own GPU, in this page. ${how}`];
+}
+
 function drawWelcome() {
     if (conversation.messages.length || $('no-webgpu')) return;
     if (early && loading) {
         $('transcript').replaceChildren(questionTurn(early), h('div', { class: 'turn assistant loading' }, h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))));
         return;
     }
+    const [title, what] = about(model?.info);
     $('transcript').replaceChildren(
         h('div', { class: 'welcome' },
-            h('h2', {}, 'A model that knows when to stop thinking'),
-            h('p', {}, 'It reasons on your own GPU, in this page. While it thinks, three signals say how sure it is, how far it has come and how much is left; when they agree, it stops and answers.'),
+            h('h2', {}, title),
+            h('p', {}, what),
             loading ? h('div', { class: 'loading' }, h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))) :
                 model && h('div', { class: 'examples' }, EXAMPLES.map((text) => h('button', { type: 'button', onclick: () => ask(text) }, text)))),
     );
