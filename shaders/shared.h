@@ -69,7 +69,7 @@ struct SxRoute {
 #define SX_SIGNAL_PROGRESS 2
 #define SX_SIGNAL_REMAIN 4
 
-#define SX_TOKEN_SPLIT 1           // token flags: text ends with "\n\n"
+#define SX_TOKEN_SPLIT 1           // token flags: ends a step (vocabulary.c)
 #define SX_TOKEN_SPLIT_REFERENCE 2 // one of the reference's step-split tokens
 #define SX_TOKEN_END 4             // ends the reply (end of turn, end of text)
 #define SX_TOKEN_BANNED 8          // never sampled (padding, unused)

@@ -306,8 +306,10 @@ static int open_writer(tracer *run)
     sx_trace_info info = {.every_token = !run->context->options.steps_only};
     sx_engine_get_info(run->engine, &engine);
     sx_engine_get_identity(run->engine, &run->identity);
-    if (!engine.thinks)
-        return cli_fail(run->context, "%s has no think markers: there is no thinking to trace", engine.model_name);
+    if (!engine.thinks && run->context->options.think != CLI_THINK_PREFILL)
+        return cli_fail(run->context,
+                        "%s has no think markers: there is no thinking to trace, unless --think prefill makes it think",
+                        engine.model_name);
     info.model = run->identity;
     snprintf(info.model_name, sizeof info.model_name, "%s", engine.model_name);
     snprintf(info.format, sizeof info.format, "%s", engine.format);

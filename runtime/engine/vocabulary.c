@@ -126,6 +126,19 @@ sx_status sx_vocabulary_read(const sx_gguf *gguf, sx_tokenizer **out, sx_error *
     return status;
 }
 
+// What ends a step. Some vocabularies (SmolLM2's) split text so that no token ever spans a blank line; there every line
+// that ends is a step's end.
+static sx_status step_rule(const sx_engine *engine, uint32_t *bitmap, sx_step_rule *rule, sx_error *error)
+{
+    sx_token_list list;
+    const sx_status status = sx_engine_token_list(engine, "It is 1.\n\nSo", &list, error);
+    sx_tokenizer_step_bitmap(engine->tokenizer, SX_STEP_ENDS_WITH_BLANK_LINE, bitmap);
+    *rule = SX_STEP_ENDS_WITH_LINE;
+    for (uint32_t i = 0; status == SX_OK && i < list.count; i++)
+        if (bitmap[list.tokens[i] >> 5] >> (list.tokens[i] & 31) & 1) *rule = SX_STEP_ENDS_WITH_BLANK_LINE;
+    return status;
+}
+
 sx_status sx_vocabulary_flags(sx_engine *engine, sx_error *error)
 {
     const uint32_t vocabulary = engine->hparams.vocabulary, known = sx_tokenizer_count(engine->tokenizer);
@@ -135,11 +148,13 @@ sx_status sx_vocabulary_flags(sx_engine *engine, sx_error *error)
         free(bitmap);
         return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the vocabulary");
     }
+    sx_step_rule rule;
+    const sx_status status = step_rule(engine, bitmap, &rule, error);
     uint8_t *flags = engine->token_flags;
     const struct {
         sx_step_rule rule;
         uint8_t flag;
-    } rules[] = {{SX_STEP_ENDS_WITH_BLANK_LINE, SX_TOKEN_SPLIT}, {SX_STEP_REFERENCE, SX_TOKEN_SPLIT_REFERENCE}};
+    } rules[] = {{rule, SX_TOKEN_SPLIT}, {SX_STEP_REFERENCE, SX_TOKEN_SPLIT_REFERENCE}};
     for (int r = 0; r < 2; r++) {
         sx_tokenizer_step_bitmap(engine->tokenizer, rules[r].rule, bitmap);
         for (uint32_t i = 0; i < vocabulary && i < known; i++)
@@ -150,7 +165,7 @@ sx_status sx_vocabulary_flags(sx_engine *engine, sx_error *error)
         if (i < known && sx_token_is_eog(engine->tokenizer, (int32_t)i)) flags[i] |= SX_TOKEN_END;
     }
     free(bitmap);
-    return SX_OK;
+    return status;
 }
 
 sx_status sx_vocabulary_markers(sx_engine *engine, sx_error *error)

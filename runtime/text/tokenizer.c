@@ -177,6 +177,7 @@ int32_t sx_token_type(const sx_tokenizer *tokenizer, int32_t id)
 
 static bool ends_step(const uint8_t *bytes, uint32_t length, sx_step_rule rule)
 {
+    if (rule == SX_STEP_ENDS_WITH_LINE) return length && bytes[length - 1] == '\n';
     if (length < 2 || memcmp(bytes + length - 2, "\n\n", 2) != 0) return false;
     if (rule == SX_STEP_ENDS_WITH_BLANK_LINE) return true;
     uint32_t begin = bytes[0] == '.' || bytes[0] == ' ';

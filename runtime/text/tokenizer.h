@@ -126,7 +126,8 @@ int32_t sx_token_type(const sx_tokenizer *tokenizer, int32_t id); // SX_TOKEN_*;
 
 typedef enum sx_step_rule {
     SX_STEP_ENDS_WITH_BLANK_LINE = 0, // the token's bytes end with "\n\n"
-    SX_STEP_REFERENCE = 1 // the reference's list: "\n\n" or "\n\n\n", alone or after "." or " " (6 strings at most)
+    SX_STEP_ENDS_WITH_LINE,           // they end with "\n"
+    SX_STEP_REFERENCE // the reference's list: "\n\n" or "\n\n\n", alone or after "." or " " (6 strings at most)
 } sx_step_rule;
 
 // Sets bit (id & 31) of bitmap[id >> 5] for every token that ends a reasoning step by `rule` and clears the others.

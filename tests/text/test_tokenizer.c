@@ -290,6 +290,10 @@ static void test_steps(void **state)
         assert_true(id >= 0 && (bitmap[id >> 5] >> (id & 31) & 1));
     }
     assert_int_equal(bitmap[0], 0);
+    const int32_t line = sx_token_find(tokenizer, "\n", 1);
+    assert_false(bitmap[line >> 5] >> (line & 31) & 1);
+    assert_true(sx_tokenizer_step_bitmap(tokenizer, SX_STEP_ENDS_WITH_LINE, bitmap) > 5);
+    assert_true(bitmap[line >> 5] >> (line & 31) & 1);
     assert_int_equal(sx_tokenizer_step_bitmap(tokenizer, SX_STEP_REFERENCE, bitmap), 4); // not ")\n\n"
     const int32_t bracket = sx_token_find(tokenizer, ")\n\n", 3);
     assert_false(bitmap[bracket >> 5] >> (bracket & 31) & 1);
