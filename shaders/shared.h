@@ -16,7 +16,7 @@
 #define SX_LENGTH token_count // glslang takes any `.length` for the method of arrays
 #endif
 
-#define SX_MAX_ROWS 32         // rows of a verify pass, and of a prefill chunk
+#define SX_MAX_ROWS 32         // rows of a verify pass, and of a batch
 #define SX_MAX_EXPERTS_USED 32 // experts a row goes through
 #define SX_MAX_PATH 16         // rows from the root to the deepest node, the root included
 #define SX_MAX_BRANCH 10       // K: children of a node, and width of the beam

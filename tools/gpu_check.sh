@@ -66,7 +66,9 @@ pack_all() {
     top=$work/specexit-gpu-check
     mkdir -p "$top/bin" "$top/lib"
     cp "$bin/specexit" $(checks) "$top/bin/"
-    [ -x "$bin/gpu_bench" ] && cp "$bin/gpu_bench" "$top/bin/"
+    for bench in gpu_bench ops_bench; do
+        [ -x "$bin/$bench" ] && cp "$bin/$bench" "$top/bin/"
+    done
     if command -v strip >/dev/null 2>&1; then strip "$top"/bin/*; fi
     cp "$0" "$top/gpu_check.sh"
     [ -f "$problems" ] && cp "$problems" "$top/heldout.jsonl"
@@ -180,6 +182,14 @@ if [ -x "$bin/gpu_bench" ]; then
     limited 120 "$bin/gpu_bench" >"$logs/gpu_bench.log" 2>&1 || failed=$((failed + 1))
     tell '```'
     tell "$(cat "$logs/gpu_bench.log")"
+    tell '```'
+    tell ""
+fi
+# Linear ops at the shape of a 4B model: the kernels of decoding against the tiled ones of prompts.
+if [ -x "$bin/ops_bench" ] && ! $quick && ! sed -n 2p "$logs/devices.txt" | grep -q '^ *cpu,'; then
+    limited 600 "$bin/ops_bench" >"$logs/ops_bench.log" 2>&1 || failed=$((failed + 1))
+    tell '```'
+    tell "$(grep -E '^linear (F16|Q8_0|Q4_K) ' "$logs/ops_bench.log")"
     tell '```'
     tell ""
 fi

@@ -264,6 +264,9 @@ static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_e
     if (status == SX_OK) status = sx_ops_create(engine->gpu, &engine->ops, error);
     if (status != SX_OK) return status;
     snprintf(engine->info.device, sizeof engine->info.device, "%s", sx_gpu_get_info(engine->gpu)->name);
+    const uint32_t tiled = engine->ops.tiled_from;
+    engine->prefill_limit = tiled ? SX_MAX_PREFILL_ROWS : SX_MAX_ROWS;
+    engine->prefill_rows = tiled ? tiled : SX_MAX_ROWS;
     status = sx_plan_weights(engine, error);
     sx_pace_init(&engine->pace, engine->has_draft, sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU);
     if (status == SX_OK) status = sx_plan_check_memory(engine, memory_budget(engine->gpu), error);
@@ -288,7 +291,6 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     }
     engine->log = desc->log;
     engine->log_user = desc->log_user;
-    engine->prefill_rows = SX_MAX_ROWS;
     engine->kv_type = desc->kv_type;
     engine->quantize_draft = desc->quantize_draft;
     engine->keep_states = desc->keep_states;
@@ -349,6 +351,7 @@ sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc
         return sx_fail(error, SX_ERROR_MEMORY, "out of memory for an estimate");
     }
     planned->gpu = engine->gpu;
+    planned->prefill_limit = engine->prefill_limit;
     planned->kv_type = desc->kv_type;
     planned->quantize_draft = desc->quantize_draft;
     planned->keep_states = desc->keep_states;
@@ -408,7 +411,7 @@ static void free_load(sx_load *load)
 {
     free(load->target_sources);
     free(load->draft_sources);
-    free(load->test_logits);
+    free(load->test_rows);
     free(load);
 }
 

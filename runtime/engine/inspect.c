@@ -48,7 +48,7 @@ sx_status sx_session_run_rows(sx_session *session, sx_tape_kind kind, uint32_t f
         const sx_tape_key key = {.kind = kind,
                                  .splits = sx_tape_splits(at + rows, session->buffers.slots),
                                  .rows = kind == SX_TAPE_LOGITS ? sx_fixed_rows(rows) : SX_MAX_ROWS};
-        status = sx_session_write_rows(session, at, rows, error);
+        status = sx_session_write_rows(session, at, rows, SX_MAX_ROWS, error);
         if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
         if (status == SX_OK)
             status = sx_gpu_read(session->engine->gpu, buffer, 0, out + (size_t)done * width,
@@ -125,7 +125,7 @@ static sx_status inspect_tree(sx_session *session, uint32_t count, const sx_draf
                                  .splits = sx_tape_splits(first + rows, session->buffers.slots),
                                  .draft = SX_DRAFT_CHAIN,
                                  .rows = SX_MAX_ROWS};
-        status = sx_session_write_rows(session, first, rows, error);
+        status = sx_session_write_rows(session, first, rows, SX_MAX_ROWS, error);
         if (status == SX_OK) status = sx_session_run_tape(session, &key, error);
     }
     const SxSettings settings = {.vocabulary = session->engine->hparams.vocabulary,

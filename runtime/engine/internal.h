@@ -52,7 +52,8 @@ struct sx_engine {
     uint64_t fingerprint, draft_fingerprint; // whose keys and values a saved session has; 0 without a draft
     // Defaults for sessions.
     uint32_t context;
-    uint32_t prefill_rows; // of a chunk of a prompt, a power of two; shrinks where a chunk takes long
+    uint32_t prefill_limit; // rows of a chunk of a prompt that there is scratch for
+    uint32_t prefill_rows;  // of a chunk, a power of two; as many as the device reads in a fraction of a second
     sx_kv_type kv_type;
     bool quantize_draft;
     bool keep_states;

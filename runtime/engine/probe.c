@@ -131,7 +131,7 @@ static sx_status advance_branch(branch *b)
     const sx_tape_key key = {.kind = SX_TAPE_RESAMPLE,
                              .splits = sx_tape_splits(b->base + first + rows, session->buffers.slots),
                              .rows = sx_fixed_rows(rows)};
-    sx_status status = sx_session_write_rows(session, b->base + first, rows, b->error);
+    sx_status status = sx_session_write_rows(session, b->base + first, rows, SX_MAX_ROWS, b->error);
     if (status == SX_OK) status = sx_session_run_tape(session, &key, b->error);
     if (status == SX_OK)
         status =

@@ -55,7 +55,7 @@ sx_status sx_resume_restore(sx_session *session, sx_error *error)
     session->settings.suppress_close_position = exit->length;
     sx_status status = sx_gpu_write(session->engine->gpu, session->buffers.settings, 0, &session->settings,
                                     sizeof session->settings, error);
-    if (status == SX_OK) status = sx_session_write_rows(session, exit->length - 1, 1, error);
+    if (status == SX_OK) status = sx_session_write_rows(session, exit->length - 1, 1, 1, error);
     if (status != SX_OK) return status;
     const sx_tape_key key = {
         .kind = SX_TAPE_RESAMPLE, .splits = sx_tape_splits(exit->length, session->buffers.slots), .rows = 1};

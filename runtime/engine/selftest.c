@@ -1,16 +1,17 @@
 // Self-tests while loading: does this device sum a row the same way alone and in company, and does the draft fit?
 //
-// The first computes the logits after a few tokens in passes of 32 rows, of a verify pass's rows, and of one row, and
-// compares bits. WGSL has no `precise`, and drivers differ: where it fails, speculation is only close to plain decoding
-// and sx_engine_info says so. The second lets the draft work on a short reply: a draft that does not belong to the
-// target loads well and has nothing accepted.
+// The first runs a few tokens through the passes that prompts and replies are made of: a chunk of a prompt, 32 rows, a
+// verify pass's rows, and one row, and compares the bits of a row's last hidden state, and of its logits. WGSL has no
+// `precise`, and drivers differ: where it fails, speculation is only close to plain decoding, and
+// sx_engine_info says so. The second lets the draft work on a short reply: a draft that does not belong to the target
+// loads well and has nothing accepted.
 #include "engine/load.h"
 #include "engine/session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEST_TOKENS = 4, TEST_PASSES = 3, TEST_REPLY = 24 };
+enum { TEST_TOKENS = 4, TEST_PASSES = 4, TEST_REPLY = 24 };
 static const double longest_reply = 1.0; // seconds: on a slow device a few cycles must do
 
 // Steps of load->test_step: pass p is submitted in step 2p and compared in step 2p + 1; then the reply.
@@ -18,7 +19,8 @@ enum { STEP_REPLY = 2 * TEST_PASSES, STEP_REPLYING };
 
 static uint32_t pass_rows(const sx_session *probe, uint32_t pass)
 {
-    return pass == 0 ? SX_MAX_ROWS : pass == 1 ? (probe->rows >= TEST_TOKENS ? probe->rows : 8) : 1;
+    const uint32_t verify = probe->rows >= TEST_TOKENS ? probe->rows : 8;
+    return pass == 0 ? probe->engine->prefill_rows : pass == 1 ? SX_MAX_ROWS : pass == 2 ? verify : 1;
 }
 
 static sx_status submit_pass(sx_session *probe, uint32_t pass, sx_error *error)
@@ -28,10 +30,25 @@ static sx_status submit_pass(sx_session *probe, uint32_t pass, sx_error *error)
         probe->tokens[i] = (i * 7919u + 13u) % vocabulary;
     // The last pass runs the last token alone, over the keys and values that the passes before have left.
     const uint32_t rows = pass_rows(probe, pass), first = rows == 1 ? TEST_TOKENS - 1 : 0;
-    const sx_tape_key key = {
-        .kind = SX_TAPE_LOGITS, .splits = sx_tape_splits(TEST_TOKENS, probe->buffers.slots), .rows = rows};
-    sx_status status = sx_session_write_rows(probe, first, TEST_TOKENS - first, error);
+    const sx_tape_key key = {.kind = pass ? SX_TAPE_LOGITS : SX_TAPE_PREFILL,
+                             .splits = sx_tape_splits(TEST_TOKENS, probe->buffers.slots),
+                             .draft = SX_DRAFT_NONE,
+                             .rows = rows};
+    sx_status status = sx_session_write_rows(probe, first, TEST_TOKENS - first, rows, error);
     if (status == SX_OK) status = sx_session_submit(probe, &key, NULL, error);
+    return status;
+}
+
+// The last token's hidden state, and behind it its logits where the pass makes them.
+static sx_status read_pass(sx_engine *engine, uint32_t pass, float *row, sx_error *error)
+{
+    const sx_session *probe = engine->load->probe;
+    const uint64_t hidden = engine->hparams.hidden * sizeof(float), logits = engine->hparams.vocabulary * sizeof(float);
+    const uint64_t at = pass_rows(probe, pass) == 1 ? 0 : TEST_TOKENS - 1;
+    sx_status status = sx_gpu_read(engine->gpu, probe->buffers.scratch.hidden, at * hidden, row, hidden, error);
+    if (status == SX_OK && pass)
+        status =
+            sx_gpu_read(engine->gpu, probe->buffers.logits, at * logits, row + engine->hparams.hidden, logits, error);
     return status;
 }
 
@@ -45,20 +62,22 @@ static sx_status compare_pass(sx_engine *engine, uint32_t pass, sx_error *error)
         if (status != SX_OK) return status;
         probe->in_flight = 0;
     }
-    const uint64_t bytes = engine->hparams.vocabulary * sizeof(float);
-    if (!load->test_logits) load->test_logits = malloc(2 * bytes);
-    if (!load->test_logits) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the device's self-test");
-    float *first = load->test_logits, *now = pass ? first + engine->hparams.vocabulary : first;
-    const uint64_t row = pass_rows(probe, pass) == 1 ? 0 : TEST_TOKENS - 1;
-    status = sx_gpu_read(engine->gpu, probe->buffers.logits, row * bytes, now, bytes, error);
-    if (status != SX_OK) return status;
-    if (pass && memcmp(first, now, bytes)) {
+    const size_t width = (size_t)engine->hparams.hidden + engine->hparams.vocabulary;
+    if (!load->test_rows) load->test_rows = calloc(2 * width, sizeof(float));
+    if (!load->test_rows) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for the device's self-test");
+    float *first = load->test_rows, *now = pass ? first + width : first;
+    status = read_pass(engine, pass, now, error);
+    if (status != SX_OK || !pass) return status;
+    // A chunk of a prompt makes no logits: the next pass gives those to compare with.
+    const size_t compared = pass == 1 ? engine->hparams.hidden : width;
+    if (memcmp(first, now, compared * sizeof(float))) {
         engine->info.bitwise_lossless = false;
         sx_engine_log(engine,
                       "%s: a row's logits depend on the rows beside it; with speculation, text may differ in "
                       "rare places",
                       engine->info.device);
     }
+    memcpy(first, now, width * sizeof(float));
     return SX_OK;
 }
 

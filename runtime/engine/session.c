@@ -86,52 +86,71 @@ static sx_status take_oldest(sx_session *session, void *destination, uint64_t si
     return SX_OK;
 }
 
-sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error)
+// Batch `index` of a pass over tokens [first, first + count), and the same rows of the draft.
+static sx_status write_batch(sx_session *session, uint32_t first, uint32_t count, uint32_t index, sx_error *error)
 {
+    const uint32_t done = index * SX_MAX_ROWS, left = done < count ? count - done : 0;
     // Counted tokens are not counted again for penalties when a row is sampled.
-    SxBatch batch = {.count = count, .base = SX_DIRECT, .root_is_prompt = 1};
+    SxBatch batch = {.count = left < SX_MAX_ROWS ? left : SX_MAX_ROWS, .base = SX_DIRECT, .root_is_prompt = 1};
     for (uint32_t i = 0; i < SX_MAX_ROWS; i++) {
-        const bool valid = i < count;
-        batch.token[i] = valid ? session->tokens[first + i] : 0;
-        batch.position[i] = valid ? first + i : 0;
-        batch.slot[i] = valid ? first + i : session->buffers.slots - SX_MAX_ROWS + i;
+        const bool valid = i < batch.count;
+        const uint32_t position = first + done + i;
+        batch.token[i] = valid ? session->tokens[position] : 0;
+        batch.position[i] = valid ? position : 0;
+        batch.slot[i] = valid ? position : session->buffers.slots - SX_MAX_ROWS + i;
         batch.parent[i] = SX_NONE;
-        batch.source[i] = i;
+        batch.source[i] = done + i;
     }
     sx_gpu *gpu = session->engine->gpu;
-    sx_status status = sx_gpu_write(gpu, session->buffers.prefill, 0, &batch, sizeof batch, error);
+    const uint64_t at = (uint64_t)index * SX_BATCH_STRIDE;
+    sx_status status = sx_gpu_write(gpu, session->buffers.prefill, at, &batch, sizeof batch, error);
     if (status != SX_OK || !session->engine->has_draft) return status;
-    for (uint32_t i = 0; i < count; i++)
-        batch.token[i] = session->tokens[first + i + 1];
-    status = sx_gpu_write(gpu, session->buffers.prefill_draft, 0, &batch, sizeof batch, error);
-    batch.count = 1;
-    batch.source[0] = count - 1;
-    if (status == SX_OK) status = sx_gpu_write(gpu, session->buffers.draft.last, 0, &batch, sizeof batch, error);
-    return status;
+    for (uint32_t i = 0; i < batch.count; i++)
+        batch.token[i] = session->tokens[first + done + i + 1];
+    return sx_gpu_write(gpu, session->buffers.prefill_draft, at, &batch, sizeof batch, error);
 }
 
-// Rows of the chunks a prompt of `count` tokens is read in; no result depends on it. Kernels of many rows take a driver
-// on the CPU longer to compile than they save on a short prompt, so that one is read with those of the cycles.
-static uint32_t chunk_rows(const sx_session *session, uint32_t count)
+sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, uint32_t rows, sx_error *error)
+{
+    sx_status status = SX_OK;
+    for (uint32_t i = 0; i * SX_MAX_ROWS < rows && status == SX_OK; i++)
+        status = write_batch(session, first, count, i, error);
+    if (status != SX_OK || !session->engine->has_draft) return status;
+    const SxBatch last = {.count = 1, .base = SX_DIRECT, .source = {count - 1}};
+    return sx_gpu_write(session->engine->gpu, session->buffers.draft.last, 0, &last, sizeof last, error);
+}
+
+static sx_tape_key prefill_key(const sx_session *session, uint32_t rows, uint32_t end)
+{
+    return (sx_tape_key){.kind = SX_TAPE_PREFILL,
+                         .splits = sx_tape_splits(end, session->buffers.slots),
+                         .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
+                         .rows = rows};
+}
+
+// Rows of the tape that reads the next of `left` tokens, the last of a prompt of `count`; no result depends on it. Up
+// to a quarter of a large tape's rows may be idle. Kernels of many rows take a driver on the CPU longer to compile than
+// they save on a short prompt, so that one is read with those of the cycles.
+static uint32_t chunk_rows(const sx_session *session, uint32_t left, uint32_t count)
 {
     const sx_engine *engine = session->engine;
     const uint32_t cycle_rows = session->rows > SHORT_PROMPT_ROWS ? session->rows : SHORT_PROMPT_ROWS;
     const bool brief = count <= SHORT_PROMPT && sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU;
-    return brief && cycle_rows < engine->prefill_rows ? cycle_rows : engine->prefill_rows;
+    if (brief && cycle_rows < engine->prefill_rows) return cycle_rows;
+    uint32_t rows = engine->prefill_rows;
+    while (rows > SX_MAX_ROWS && rows / 4 * 3 > left)
+        rows /= 2;
+    return rows;
 }
 
 static sx_status submit_prefill(sx_session *session, sx_error *error)
 {
-    uint32_t count = session->prefill_end - session->prefill_next;
-    const uint32_t rows = chunk_rows(session, session->prefill_end - session->prefill_start);
-    if (count > rows) count = rows;
-    sx_status status = sx_session_write_rows(session, session->prefill_next, count, error);
+    const uint32_t left = session->prefill_end - session->prefill_next;
+    const uint32_t rows = chunk_rows(session, left, session->prefill_end - session->prefill_start);
+    const uint32_t count = left < rows ? left : rows, end = session->prefill_next + count;
+    sx_status status = sx_session_write_rows(session, session->prefill_next, count, rows, error);
     if (status != SX_OK) return status;
-    const uint32_t end = session->prefill_next + count;
-    const sx_tape_key key = {.kind = SX_TAPE_PREFILL,
-                             .splits = sx_tape_splits(end, session->buffers.slots),
-                             .draft = sx_draft_is_eagle(session->drafting.kind) ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
-                             .rows = rows};
+    const sx_tape_key key = prefill_key(session, rows, end);
     if (!session->in_flight) session->chunk_time = sx_clock_seconds();
     session->ticket_note[session->in_flight] = count;
     status = sx_session_submit(session, &key, NULL, error);
@@ -159,23 +178,22 @@ sx_status sx_session_warm(sx_session *session, sx_error *error)
 {
     sx_status status = sx_cycle_choose(session, &(sx_drafting){0}, error);
     if (status != SX_OK) return status;
-    const uint32_t splits = sx_tape_splits(1, session->buffers.slots);
     const bool eagle = sx_draft_is_eagle(session->drafting.kind);
+    const uint32_t most = session->engine->prefill_rows;
     const sx_tape_key keys[] = {
-        {.kind = SX_TAPE_PREFILL,
-         .splits = splits,
-         .draft = eagle ? SX_DRAFT_CHAIN : SX_DRAFT_NONE,
-         .rows = chunk_rows(session, 1)},
+        prefill_key(session, chunk_rows(session, 1, 1), 1),
         {.kind = SX_TAPE_CYCLE,
-         .splits = splits,
+         .splits = sx_tape_splits(1, session->buffers.slots),
          .draft = session->drafting.kind,
          .rows = session->rows,
          .depth = eagle ? session->drafting.depth : 0,
          .branch = eagle ? session->drafting.branch : 0,
          .greedy = true},
+        prefill_key(session, most, 1),
     };
-    sx_gpu_tape *tapes[2];
-    return sx_tapes_get(session->engine, &session->buffers, &session->tapes, keys, 2, tapes, error);
+    sx_gpu_tape *tapes[3];
+    return sx_tapes_get(session->engine, &session->buffers, &session->tapes, keys, most > SX_MAX_ROWS ? 3 : 2, tapes,
+                        error);
 }
 
 // ---- Begin ---------------------------------------------------------------------------------------------------------
@@ -290,17 +308,20 @@ static void finish_reply(sx_session *session)
 }
 
 // A chunk is one submit, and drivers end submits that take too long (Windows after two seconds). Where a chunk of
-// `rows` took a quarter of that, later ones have half as many; a row's result does not depend on its chunk. A driver on
-// the CPU has no such watchdog.
+// `rows` took a quarter of that, later ones have half as many, where it took little, twice as many: the more rows, the
+// more of a large device is busy. A row's result does not depend on its chunk. A driver on the CPU has no such
+// watchdog.
 static void take_chunk_time(sx_session *session, uint32_t rows)
 {
     sx_engine *engine = session->engine;
     const double now = sx_clock_seconds(), device = sx_gpu_last_seconds(engine->gpu);
     const double seconds = device >= 0 ? device : now - session->chunk_time;
     session->chunk_time = now;
-    if (seconds > longest_chunk && rows == engine->prefill_rows && rows > 1 &&
-        sx_gpu_get_info(engine->gpu)->kind != SX_GPU_CPU)
+    if (rows != engine->prefill_rows || sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU) return;
+    if (seconds > longest_chunk && rows > 1)
         engine->prefill_rows /= 2;
+    else if (seconds < longest_chunk / 8 && rows < engine->prefill_limit)
+        engine->prefill_rows *= 2;
 }
 
 static sx_status poll_prefill(sx_session *session, sx_error *error)

@@ -91,7 +91,8 @@ uint32_t sx_fixed_rows(uint32_t rows);
 sx_status sx_session_warm(sx_session *session, sx_error *error);
 // Puts the state at the prompt's end in place of the first cycle's.
 void sx_session_start_state(sx_session *session);
-sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, sx_error *error);
+// Makes tokens [first, first + count) the rows of the next tape that is no cycle, a tape of `rows` rows.
+sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, uint32_t rows, sx_error *error);
 // The key without `greedy`, which follows from the settings in force.
 sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const sx_gpu_readback *readback,
                             sx_error *error);

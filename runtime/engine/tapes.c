@@ -15,7 +15,8 @@ uint32_t sx_session_slots(uint32_t context)
 static void list_parts(sx_session_buffers *b, const sx_engine *engine, sx_buffer_part parts[PARTS])
 {
     const uint64_t vocabulary = engine->hparams.vocabulary;
-    const uint64_t aux = sizeof(float) * SX_MAX_ROWS * engine->aux.count * engine->hparams.hidden;
+    const uint64_t aux = sizeof(float) * engine->prefill_limit * engine->aux.count * engine->hparams.hidden;
+    const uint64_t batches = (engine->prefill_limit + SX_MAX_ROWS - 1) / SX_MAX_ROWS * SX_BATCH_STRIDE;
     const sx_buffer_part list[PARTS] = {
         {&b->aux.out, aux, "auxiliary states"},
         {&b->state, sizeof(SxState), "state"},
@@ -26,15 +27,15 @@ static void list_parts(sx_session_buffers *b, const sx_engine *engine, sx_buffer
         {&b->samples, sizeof(SxSample) * SX_MAX_ROWS, "samples"},
         {&b->signals, engine->signal_mask ? sizeof(float) * 4 * SX_MAX_ROWS : 0, "signals"},
         {&b->verify, sizeof(SxBatch), "verify rows"},
-        {&b->prefill, sizeof(SxBatch), "prompt rows"},
-        {&b->prefill_draft, sizeof(SxBatch), "prompt rows of the draft"},
+        {&b->prefill, batches, "prompt rows"},
+        {&b->prefill_draft, batches, "prompt rows of the draft"},
     };
     memcpy(parts, list, sizeof list);
 }
 
 static sx_scratch_size scratch_size(const sx_engine *engine, uint32_t slots)
 {
-    sx_scratch_size size = {0};
+    sx_scratch_size size = {.rows = engine->prefill_limit};
     const uint32_t splits = sx_tape_splits(slots, slots);
     for (uint32_t i = 0; i < engine->hparams.layers; i++)
         sx_scratch_size_add(&size, &engine->target.layers[i], splits);
@@ -57,7 +58,7 @@ uint64_t sx_session_scratch_bytes(const sx_engine *engine, uint32_t context)
     list_parts(&buffers, engine, parts);
     const sx_scratch_size scratch = scratch_size(engine, buffers.slots);
     return sx_parts_bytes(parts, PARTS) + sx_scratch_bytes(&scratch) +
-           (engine->has_draft ? sx_eagle_buffers_bytes(&engine->draft) : 0);
+           (engine->has_draft ? sx_eagle_buffers_bytes(&engine->draft, engine->prefill_limit) : 0);
 }
 
 sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out, sx_error *error)
@@ -76,7 +77,7 @@ sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, s
     const sx_scratch_size scratch = scratch_size(engine, out->slots);
     if (status == SX_OK) status = sx_scratch_create(gpu, &scratch, &out->scratch, error);
     if (status == SX_OK && engine->has_draft)
-        status = sx_eagle_buffers_create(gpu, &engine->draft, out->slots, &out->draft, error);
+        status = sx_eagle_buffers_create(gpu, &engine->draft, engine->prefill_limit, out->slots, &out->draft, error);
     // The flags never change; settings are written in front of them with every reply.
     if (status == SX_OK)
         status = sx_gpu_write(gpu, out->settings, sizeof(SxSettings), engine->token_flags,

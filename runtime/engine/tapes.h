@@ -22,7 +22,7 @@ typedef struct sx_session_buffers {
     sx_gpu_buffer *samples;       // SxSample[SX_MAX_ROWS]
     sx_gpu_buffer *signals;       // [SX_MAX_ROWS, 4]
     sx_gpu_buffer *verify;        // SxBatch of the verify pass
-    sx_gpu_buffer *prefill;       // SxBatch written by the host
+    sx_gpu_buffer *prefill;       // batches written by the host, SX_BATCH_STRIDE apart
     sx_gpu_buffer *prefill_draft; // the same rows for the draft: each token is the next one's
 } sx_session_buffers;
 
@@ -36,7 +36,7 @@ sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, s
 void sx_session_buffers_destroy(sx_gpu *gpu, sx_session_buffers *buffers);
 
 typedef enum sx_tape_kind {
-    SX_TAPE_PREFILL = 0, // SX_MAX_ROWS prompt rows through target and draft
+    SX_TAPE_PREFILL = 0, // prompt rows through target and draft
     SX_TAPE_CYCLE,       // draft, verify, accept, move, extend
     SX_TAPE_LOGITS,      // prefill rows (as many as the key says), their logits
     SX_TAPE_RESAMPLE,    // the same and a sample for each

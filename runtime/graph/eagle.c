@@ -7,9 +7,9 @@ enum { BEAM_ROWS = 16 }; // the fixed row count that holds SX_MAX_BRANCH
 
 enum { PARTS = 16 };
 
-static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, sx_buffer_part parts[PARTS])
+static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, uint32_t rows, sx_buffer_part parts[PARTS])
 {
-    const uint64_t row = SX_MAX_ROWS * sizeof(float);
+    const uint64_t row = rows * sizeof(float);
     const uint64_t state = row * eagle->hidden;
     const uint64_t fused = row * eagle->aux_count * eagle->target_hidden;
     const bool normed_input = eagle->input_norm.size || eagle->fc_norm[0].size;
@@ -35,11 +35,11 @@ static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, sx_buffer_par
     memcpy(parts, list, sizeof list);
 }
 
-uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle)
+uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle, uint32_t rows)
 {
     sx_eagle_buffers buffers;
     sx_buffer_part parts[PARTS];
-    list_parts(&buffers, eagle, parts);
+    list_parts(&buffers, eagle, rows, parts);
     return sx_parts_bytes(parts, PARTS);
 }
 
@@ -48,12 +48,12 @@ uint64_t sx_eagle_kv_bytes(const sx_eagle *eagle, uint32_t slots)
     return sx_kv_bytes(eagle->layer_count, slots, sx_kv_row_bytes(&eagle->layers[0].shape));
 }
 
-sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t slots, sx_eagle_buffers *out,
-                                  sx_error *error)
+sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t rows, uint32_t slots,
+                                  sx_eagle_buffers *out, sx_error *error)
 {
     memset(out, 0, sizeof *out);
     sx_buffer_part parts[PARTS];
-    list_parts(out, eagle, parts);
+    list_parts(out, eagle, rows, parts);
     sx_status status = sx_parts_create(gpu, parts, PARTS, error);
     if (status == SX_OK)
         status = sx_kv_create(gpu, eagle->layer_count, slots, sx_kv_row_bytes(&eagle->layers[0].shape),
@@ -66,7 +66,7 @@ void sx_eagle_buffers_destroy(sx_gpu *gpu, sx_eagle_buffers *buffers)
 {
     sx_kv_destroy(gpu, &buffers->kv);
     sx_buffer_part parts[PARTS];
-    list_parts(buffers, &(sx_eagle){0}, parts);
+    list_parts(buffers, &(sx_eagle){0}, 0, parts);
     sx_parts_destroy(gpu, parts, PARTS);
     memset(buffers, 0, sizeof *buffers);
 }

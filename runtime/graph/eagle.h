@@ -22,7 +22,7 @@ typedef struct sx_eagle {
     sx_gpu_binding inv_freq;
 } sx_eagle;
 
-// A session's buffers for drafting.
+// A session's buffers for drafting, for passes of `rows` rows at most.
 typedef struct sx_eagle_buffers {
     sx_kv kv;
     sx_gpu_buffer *gathered; // [rows, A*Ht] auxiliary states of the accepted rows
@@ -42,9 +42,9 @@ typedef struct sx_eagle_buffers {
 } sx_eagle_buffers;
 
 uint64_t sx_eagle_kv_bytes(const sx_eagle *eagle, uint32_t slots);
-uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle); // keys and values excluded
-sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t slots, sx_eagle_buffers *out,
-                                  sx_error *error);
+uint64_t sx_eagle_buffers_bytes(const sx_eagle *eagle, uint32_t rows); // keys and values excluded
+sx_status sx_eagle_buffers_create(sx_gpu *gpu, const sx_eagle *eagle, uint32_t rows, uint32_t slots,
+                                  sx_eagle_buffers *out, sx_error *error);
 void sx_eagle_buffers_destroy(sx_gpu *gpu, sx_eagle_buffers *buffers); // a zeroed struct is allowed
 
 // Runs the draft over the rows of pass->batch (buffers->extend, or a prefill's), whose features come from row

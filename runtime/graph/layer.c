@@ -17,7 +17,7 @@ void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t 
     grow(&size->routes, layer->experts_used);
     grow(&size->q, shape->heads * shape->head_dim);
     grow(&size->qkv, (shape->heads + 2 * shape->kv_heads) * shape->head_dim);
-    const uint64_t partial = sx_attention_scratch_size(shape, SX_MAX_ROWS, splits);
+    const uint64_t partial = sx_attention_scratch_size(shape, size->rows, splits);
     if (size->partial < partial) size->partial = partial;
 }
 
@@ -25,7 +25,7 @@ enum { PARTS = 13 };
 
 static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, sx_buffer_part parts[PARTS])
 {
-    const uint64_t row = SX_MAX_ROWS * sizeof(float);
+    const uint64_t row = size->rows * sizeof(float);
     const sx_buffer_part list[PARTS] = {
         {&scratch->hidden, row * size->hidden, "hidden"},
         {&scratch->middle, row * size->hidden, "middle"},

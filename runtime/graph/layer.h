@@ -34,7 +34,7 @@ typedef struct sx_layer {
     uint32_t hidden, ffn;
 } sx_layer;
 
-// Activations between ops, SX_MAX_ROWS rows each, shared by all layers of a session's target and draft.
+// Activations between ops, shared by all layers of a session's target and draft.
 typedef struct sx_scratch {
     sx_gpu_buffer *hidden;    // [rows, H]: the residual stream between layers
     sx_gpu_buffer *middle;    // [rows, H]: between attention and feed-forward
@@ -55,6 +55,7 @@ typedef struct sx_scratch {
 
 // The largest sizes among the models that share the scratch.
 typedef struct sx_scratch_size {
+    uint32_t rows;                // of a pass, at most
     uint32_t hidden, ffn, qkv, q; // elements of a row
     uint32_t experts, routes;     // elements of a row, 0 for dense models
     uint64_t partial;             // bytes

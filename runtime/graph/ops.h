@@ -2,10 +2,12 @@
 // and the parameters; the mathematics is in the shader of the same name. The graphs (target.c, eagle.c) are sequences
 // of these calls.
 //
-// Conventions: `rows` is the tape's fixed row count (1..SX_MAX_ROWS); activations are float32, row-major,
-// [rows, stride] with the stride in elements; all buffers hold at least `rows` rows. Rows beyond a batch's count hold
-// harmless values. A binding of size 0 is absent. Every op's result for a row depends on that row alone and is summed
-// in an order that does not depend on `rows`: batch invariance. Errors stick to the tape (see gpu.h).
+// Conventions: `rows` is the tape's fixed row count; activations are float32, row-major, [rows, stride] with the stride
+// in elements; all buffers hold at least `rows` rows. Ops of the forward pass take up to SX_MAX_PREFILL_ROWS rows,
+// decisions SX_MAX_ROWS; a batch of more than SX_MAX_ROWS rows is several SxBatch, SX_BATCH_STRIDE bytes apart. Rows
+// beyond a batch's count hold harmless values. A binding of size 0 is absent. Every op's result for a row depends on
+// that row alone and is summed in an order that does not depend on `rows`: batch invariance. Errors stick to the tape
+// (see gpu.h).
 #ifndef SX_GRAPH_OPS_H
 #define SX_GRAPH_OPS_H
 
@@ -17,6 +19,8 @@
 #include <stdint.h>
 
 _Static_assert(sizeof(SxBatch) == 4 * (4 + 5 * SX_MAX_ROWS + SX_MAX_ROWS * SX_MAX_PATH), "std430 and C agree");
+enum { SX_MAX_PREFILL_ROWS = 256, SX_BATCH_STRIDE = 2816 };
+_Static_assert(sizeof(SxBatch) <= SX_BATCH_STRIDE && SX_BATCH_STRIDE % SX_GPU_OFFSET_ALIGNMENT == 0, "bound apart");
 _Static_assert(sizeof(SxState) % 4 == 0 && sizeof(SxTree) % 4 == 0, "words only");
 
 // What the ops need to know of the device; made once per engine, read only afterwards.
@@ -24,6 +28,7 @@ typedef struct sx_ops {
     sx_gpu *gpu;
     sx_gpu_buffer *nothing; // small zero buffer bound where an optional input is absent
     bool shuffle_linear;    // linear and attention kernels hand values round by subgroup shuffles (CPU drivers)
+    uint32_t tiled_from;    // linear ops of so many rows or more take the kernels with tiles of both; 0: none does
 } sx_ops;
 
 sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error);
@@ -61,6 +66,7 @@ typedef struct sx_norm_args {
 void sx_op_rms_norm(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_norm_args *args);
 
 // out[r, out_offset + i] = sum_k weight[i, k] * x[r, k] + bias[i] + residual[r, i]           shaders/linear.comp
+//                                                                                         shaders/linear_tiled.comp
 typedef struct sx_linear_args {
     const sx_matrix *weight;
     sx_gpu_binding x;    // [rows, x_stride]; up to 3 values behind the columns of a row are read: they must be finite
@@ -152,7 +158,7 @@ typedef struct sx_attention_args {
 } sx_attention_args;
 void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args);
 
-// out[r, i] = act(gate_up[r, i]) * gate_up[r, n + i]; `rows` may also count routes (SX_MAX_ROWS * SX_MAX_EXPERTS_USED).
+// out[r, i] = act(gate_up[r, i]) * gate_up[r, n + i]; `rows` may also count routes.
 //                                                                                          shaders/gated_unit.comp
 void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out);

@@ -26,6 +26,7 @@ sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
     ops->shuffle_linear = info->kind == SX_GPU_CPU && info->subgroup_size >= 4 &&
                           (info->features & SX_GPU_FEATURE_SUBGROUP_SHUFFLE) &&
                           sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_F16_M1_SHUFFLE4);
+    ops->tiled_from = info->kind == SX_GPU_CPU ? 0 : 64; // there they take four times as long as the others
     return sx_gpu_buffer_create(gpu, NOTHING_SIZE, SX_GPU_STORAGE, "nothing", &ops->nothing, error);
 }
 
@@ -65,11 +66,40 @@ static uint32_t rows_of_piece(const sx_matrix *matrix, uint32_t piece)
     return piece + 1 < matrix->piece_count ? matrix->piece_rows : matrix->rows - piece * matrix->piece_rows;
 }
 
+// ---- Passes of more rows than a batch has -------------------------------------------------------------------------
+
+static uint32_t batch_rows(uint32_t rows, uint32_t first)
+{
+    return rows - first < SX_MAX_ROWS ? rows - first : SX_MAX_ROWS;
+}
+
+// The batch of row `first`, a multiple of SX_MAX_ROWS; absent where they all are.
+static sx_gpu_binding batch_from(sx_gpu_binding batches, uint32_t first)
+{
+    if (!ops_present(batches) || !first) return batches;
+    batches.offset += (uint64_t)(first / SX_MAX_ROWS) * SX_BATCH_STRIDE;
+    batches.size = sizeof(SxBatch);
+    return batches;
+}
+
+// Rows `first` and up of a buffer of rows of `stride` floats.
+static sx_gpu_binding rows_from(sx_gpu_binding binding, uint32_t first, uint32_t stride)
+{
+    if (!first) return binding;
+    const uint64_t bytes = 4 * (uint64_t)first * stride;
+    assert(bytes % SX_GPU_OFFSET_ALIGNMENT == 0 && binding.size > bytes);
+    binding.offset += bytes;
+    binding.size -= bytes;
+    return binding;
+}
+
+// ---- Ops -----------------------------------------------------------------------------------------------------------
+
 void sx_op_embed(const sx_ops *ops, sx_gpu_tape *tape, const sx_matrix *table, sx_gpu_binding batch, uint32_t rows,
                  float scale, sx_gpu_binding out)
 {
     (void)ops;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS);
     const sx_kernel kernel = ops_kernel("embed_%s", ops_name_of_format(table->format).text);
     for (uint32_t piece = 0; piece < table->piece_count; piece++) {
         const struct {
@@ -81,15 +111,18 @@ void sx_op_embed(const sx_ops *ops, sx_gpu_tape *tape, const sx_matrix *table, s
                         piece * table->piece_rows,
                         rows_of_piece(table, piece),
                         scale};
-        const sx_gpu_binding bindings[] = {table->piece[piece], batch, out};
-        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 3,
-                             ops_ceil_div(table->columns, 4 * 64), rows, 1);
+        for (uint32_t first = 0; first < rows; first += SX_MAX_ROWS) {
+            const sx_gpu_binding bindings[] = {table->piece[piece], batch_from(batch, first),
+                                               rows_from(out, first, table->columns)};
+            sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 3,
+                                 ops_ceil_div(table->columns, 4 * 64), batch_rows(rows, first), 1);
+        }
     }
 }
 
 void sx_op_rms_norm(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_norm_args *args)
 {
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->n >= 1);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && args->n >= 1);
     const struct {
         uint32_t n, x_stride, out_stride, out_offset;
         float eps;
@@ -121,20 +154,28 @@ static sx_kernel rows_kernel(const sx_ops *ops, const char *name, uint32_t kerne
     return ops_kernel("%s_m%u_shuffle%u", name, kernel_rows, shuffle_lanes(ops));
 }
 
-static sx_kernel linear_kernel(const sx_ops *ops, uint32_t format, uint32_t kernel_rows)
+// How a linear op is cut into workgroups.
+typedef struct linear_grid {
+    sx_kernel kernel;
+    uint32_t matrix_rows, rows; // of a workgroup
+} linear_grid;
+
+static linear_grid linear_grid_of(const sx_ops *ops, uint32_t format, uint32_t rows)
 {
     char name[32];
     snprintf(name, sizeof name, "linear_%s", ops_name_of_format(format).text);
-    return rows_kernel(ops, name, kernel_rows);
+    if (ops->tiled_from && rows >= ops->tiled_from) return (linear_grid){ops_kernel("%s_tiled", name), 64, 64};
+    const uint32_t kernel_rows = linear_kernel_rows(rows);
+    return (linear_grid){rows_kernel(ops, name, kernel_rows), 32, kernel_rows};
 }
 
 void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args)
 {
     const sx_matrix *weight = args->weight;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS);
     assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
-    const uint32_t kernel_rows = linear_kernel_rows(rows), row_blocks = ops_ceil_div(rows, kernel_rows);
-    const sx_kernel kernel = linear_kernel(ops, weight->format, kernel_rows);
+    const linear_grid grid = linear_grid_of(ops, weight->format, rows);
+    const uint32_t row_blocks = ops_ceil_div(rows, grid.rows);
     for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
         const uint32_t piece_rows = rows_of_piece(weight, piece);
         const struct {
@@ -154,15 +195,15 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
                         ops_present(args->residual)};
         const sx_gpu_binding bindings[] = {weight->piece[piece], args->x, ops_optional(ops, args->bias),
                                            ops_optional(ops, args->residual), args->out};
-        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 5,
-                             ops_ceil_div(piece_rows, 32) * row_blocks, 1, 1);
+        sx_gpu_tape_dispatch(tape, grid.kernel, &parameters, sizeof parameters, bindings, 5,
+                             ops_ceil_div(piece_rows, grid.matrix_rows) * row_blocks, 1, 1);
     }
 }
 
 void sx_op_route(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding logits, uint32_t experts,
                  uint32_t used, bool normed, sx_gpu_binding routes)
 {
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && used >= 1 && used <= experts && used <= SX_MAX_EXPERTS_USED);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && used >= 1 && used <= experts && used <= SX_MAX_EXPERTS_USED);
     const struct {
         uint32_t experts, used, normed;
     } parameters = {experts, used, normed};
@@ -175,7 +216,7 @@ void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, co
 {
     const sx_matrix *weight = &args->weight->matrix;
     const uint32_t each = args->weight->rows_each, routes = rows * args->used;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->used >= 1 && args->used <= SX_MAX_EXPERTS_USED);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && args->used >= 1 && args->used <= SX_MAX_EXPERTS_USED);
     assert(each && each % 4 == 0 && weight->rows % each == 0);
     assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
     char name[32];
@@ -207,7 +248,7 @@ void sx_op_expert_sum(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gp
                       uint32_t used, uint32_t n, sx_gpu_binding residual, sx_gpu_binding out)
 {
     (void)ops;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && used >= 1 && n >= 1);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && used >= 1 && n >= 1);
     const struct {
         uint32_t n, count, used;
     } parameters = {n, rows * n, used};
@@ -230,7 +271,7 @@ uint32_t sx_kv_row_bytes(const sx_attention_shape *shape)
 void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_prepare_args *args)
 {
     const sx_attention_shape *shape = args->shape;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS);
     assert(shape->head_dim % 2 == 0 && shape->head_dim <= 256 && shape->rope_dims <= shape->head_dim);
     assert(shape->kv_heads && shape->heads % shape->kv_heads == 0 && shape->slots);
     assert(!shape->kv_q8 || shape->head_dim % 4 == 0);
@@ -247,11 +288,18 @@ void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows
                     shape->norm_after_rope,
                     shape->eps,
                     shape->rope_factor};
-    const sx_gpu_binding bindings[] = {
-        args->qkv, ops_optional(ops, args->qk_norm), args->inv_freq, args->batch, args->q, args->kv};
     const sx_kernel kernel = ops_kernel("attention_prepare_%s_%u", name_of_kv(shape), ops_on_cpu(ops) ? 16u : 64u);
-    sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 6, shape->heads + 2 * shape->kv_heads,
-                         rows, 1);
+    const uint32_t all_heads = shape->heads + 2 * shape->kv_heads;
+    for (uint32_t first = 0; first < rows; first += SX_MAX_ROWS) {
+        const sx_gpu_binding bindings[] = {rows_from(args->qkv, first, all_heads * shape->head_dim),
+                                           ops_optional(ops, args->qk_norm),
+                                           args->inv_freq,
+                                           batch_from(args->batch, first),
+                                           rows_from(args->q, first, shape->heads * shape->head_dim),
+                                           args->kv};
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 6, all_heads,
+                             batch_rows(rows, first), 1);
+    }
 }
 
 static uint64_t scratch_bytes_per_row(const sx_attention_shape *shape, uint32_t splits)
@@ -267,6 +315,7 @@ static uint32_t attention_rows_per_pass(const sx_attention_shape *shape, uint32_
 
 uint64_t sx_attention_scratch_size(const sx_attention_shape *shape, uint32_t rows, uint32_t splits)
 {
+    if (rows > SX_MAX_ROWS) rows = SX_MAX_ROWS; // batches take turns
     return attention_rows_per_pass(shape, rows, splits) * scratch_bytes_per_row(shape, splits);
 }
 
@@ -276,10 +325,10 @@ static uint32_t attention_kernel_rows(const sx_ops *ops, uint32_t queries)
     return queries <= 2 ? queries : queries <= 4 || !eight ? 4 : 8;
 }
 
-void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args)
+// The rows of one batch.
+static void attention_of_batch(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args)
 {
     const sx_attention_shape *shape = args->shape;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->splits >= 1);
     const uint32_t per_pass = attention_rows_per_pass(shape, rows, args->splits);
     const uint32_t group = shape->heads / shape->kv_heads; // queries of a row that share a key
     const uint32_t kernel_rows = attention_kernel_rows(ops, per_pass * group);
@@ -302,11 +351,24 @@ void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const 
     }
 }
 
+void sx_op_attention(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args)
+{
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && args->splits >= 1);
+    const uint32_t stride = args->shape->heads * args->shape->head_dim;
+    for (uint32_t first = 0; first < rows; first += SX_MAX_ROWS) {
+        sx_attention_args part = *args;
+        part.q = rows_from(args->q, first, stride);
+        part.batch = batch_from(args->batch, first);
+        part.out = rows_from(args->out, first, stride);
+        attention_of_batch(ops, tape, batch_rows(rows, first), &part);
+    }
+}
+
 void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_activation activation,
                       sx_gpu_binding gate_up, uint32_t n, sx_gpu_binding out)
 {
     (void)ops;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS * SX_MAX_EXPERTS_USED && n >= 1);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS * SX_MAX_EXPERTS_USED && n >= 1);
     const struct {
         uint32_t n, count, activation;
     } parameters = {n, rows * n, activation};
@@ -317,23 +379,27 @@ void sx_op_gated_unit(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_ac
 
 void sx_op_gather_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_gather_args *args)
 {
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && args->n >= 1 && args->x_stride >= args->x_offset + args->n);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && args->n >= 1 && args->x_stride >= args->x_offset + args->n);
     const uint64_t x_size = args->x.size ? args->x.size : sx_gpu_buffer_size(args->x.buffer) - args->x.offset;
     const uint32_t x_rows = (uint32_t)(x_size / (4 * (uint64_t)args->x_stride));
     const struct {
         uint32_t n, x_stride, x_offset, out_stride, out_offset, has_batch, x_rows;
     } parameters = {args->n,          args->x_stride,           args->x_offset,     args->out_stride,
                     args->out_offset, ops_present(args->batch), x_rows ? x_rows : 1};
-    const sx_gpu_binding bindings[] = {args->x, ops_optional(ops, args->batch), args->out};
-    sx_gpu_tape_dispatch(tape, SX_KERNEL_GATHER_ROWS, &parameters, sizeof parameters, bindings, 3,
-                         ops_ceil_div(args->n, 64), rows, 1);
+    const uint32_t step = ops_present(args->batch) ? SX_MAX_ROWS : rows;
+    for (uint32_t first = 0; first < rows; first += step) {
+        const sx_gpu_binding bindings[] = {args->x, ops_optional(ops, batch_from(args->batch, first)),
+                                           rows_from(args->out, first, args->out_stride)};
+        sx_gpu_tape_dispatch(tape, SX_KERNEL_GATHER_ROWS, &parameters, sizeof parameters, bindings, 3,
+                             ops_ceil_div(args->n, 64), rows - first < step ? rows - first : step, 1);
+    }
 }
 
 void sx_op_signals(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding weight, uint32_t n,
                    uint32_t mask, sx_gpu_binding x, sx_gpu_binding out)
 {
     (void)ops;
-    assert(rows >= 1 && rows <= SX_MAX_ROWS && n >= 1);
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && n >= 1);
     const struct {
         uint32_t n, mask;
     } parameters = {n, mask};

@@ -132,6 +132,63 @@ static void test_chunks(void **state)
     engine->prefill_rows = SX_MAX_ROWS;
 }
 
+// An engine on the kernels of GPUs, those of long chunks among them, on whatever device the test has.
+static sx_engine *open_as_gpu(void)
+{
+    sx_engine *opened = NULL;
+    sx_error error = {0};
+    assert_int_equal(sx_engine_open(&(sx_engine_desc){.validation = true}, &opened, &error), SX_OK);
+    opened->ops.shuffle_linear = false;
+    opened->ops.tiled_from = 64;
+    opened->prefill_limit = SX_MAX_PREFILL_ROWS;
+    opened->prefill_rows = 64;
+    sx_status status;
+    do
+        status = sx_engine_poll(opened, NULL, &error);
+    while (status == SX_PENDING);
+    assert_int_equal(status, SX_OK);
+    return opened;
+}
+
+// Chunks read by the tiled kernels, and by those of decoding: the same bits, also where a reply is read again.
+static void test_long_chunks(void **state)
+{
+    (void)state;
+    static test_reply whole, cut, again;
+    sx_engine *other = open_as_gpu();
+    assert_true(other->info.bitwise_lossless);
+    sx_message turns[26];
+    uint32_t count = make_turns(turns, 11);
+    sx_generate_desc desc = ask(turns, count);
+    desc.sampling = (sx_sampling){.temperature = 1, .seed = 3};
+    static const uint32_t rows[] = {SX_MAX_ROWS, SX_MAX_PREFILL_ROWS};
+    for (int i = 0; i < 2; i++) {
+        other->prefill_rows = rows[i];
+        sx_session *session = test_open_session(other);
+        test_run(session, &desc, i ? &cut : &whole, NULL, NULL);
+        if (i) assert_same(&whole, &cut);
+        sx_session_destroy(session);
+    }
+    assert_true(whole.stats.prompt_tokens > 256 + 32);
+    // The next turn over the keys and values of the reply as it was written, and over all of it read as a prompt.
+    turns[count++] = (sx_message){.role = SX_ROLE_ASSISTANT, .content = whole.answer};
+    turns[count++] = (sx_message){.role = SX_ROLE_USER, .content = "Start with 1, add 3."};
+    other->prefill_rows = 64;
+    desc.message_count = count - 2;
+    sx_session *session = test_open_session(other);
+    test_run(session, &desc, &cut, NULL, NULL);
+    desc.message_count = count;
+    test_run(session, &desc, &cut, NULL, NULL);
+    assert_true(cut.stats.reused_tokens > 256);
+    sx_session_destroy(session);
+    session = test_open_session(other);
+    test_run(session, &desc, &again, NULL, NULL);
+    assert_int_equal(again.stats.reused_tokens, 0);
+    assert_same(&cut, &again);
+    sx_session_destroy(session);
+    sx_engine_destroy(other);
+}
+
 // What the engine says it needs is what it then takes, whatever the context and the type of keys and values.
 static void test_memory(void **state)
 {
@@ -273,9 +330,9 @@ int main(void)
 {
     engine = test_open_bundled(NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_estimate), cmocka_unit_test(test_shifted), cmocka_unit_test(test_last_turn_stays),
-        cmocka_unit_test(test_chunks),   cmocka_unit_test(test_memory),  cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_q8),
+        cmocka_unit_test(test_estimate), cmocka_unit_test(test_shifted),     cmocka_unit_test(test_last_turn_stays),
+        cmocka_unit_test(test_chunks),   cmocka_unit_test(test_memory),      cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_q8),       cmocka_unit_test(test_long_chunks),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);

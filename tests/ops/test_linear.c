@@ -1,4 +1,5 @@
-// embed and linear in every format, against double precision and, bit by bit, against themselves at other row counts.
+// embed and linear in every format, against double precision and, bit by bit, against themselves at other row counts
+// and by other kernels.
 #include "harness.h"
 #include "reference.h"
 
@@ -232,6 +233,54 @@ static void test_batch_invariance(void **state)
     }
 }
 
+// The kernels for the many rows of a prompt: right, and the bits of those that decode.
+static void check_tiled(sx_format format, const linear_case *c)
+{
+    char what[128];
+    snprintf(what, sizeof what, "tiled linear %s %ux%u, %u rows", sx_format_get(format)->name, c->matrix_rows,
+             c->columns, c->rows);
+    linear_data d = make_data(format, c);
+    H.ops.tiled_from = 0;
+    uint32_t *want = run_linear(&d);
+    H.ops.tiled_from = 33;
+    harness_poison(&H, d.out, d.out_words);
+    uint32_t *got = run_linear(&d);
+    check_rows(&d, got, what);
+    if (memcmp(got, want, 4 * d.out_words)) fail_msg("%s: the sums are not those of the decoding kernels", what);
+    free(want);
+    free(got);
+    free_data(&d);
+}
+
+static void test_tiled(void **state)
+{
+    (void)state;
+    if (H.ops.shuffle_linear) return; // whose sums are others; tested with the plain kernels
+    harness_seed(&H, 8);
+    for (sx_format format = 0; format < SX_FORMAT_COUNT; format++) {
+        const uint32_t block = sx_format_get(format)->block;
+        const linear_case c = plain_case(65, block == 256 ? 768 : 608, 70);
+        check_tiled(format, &c);
+        if (block == 1) {
+            const linear_case odd = plain_case(33, 257, 33);
+            check_tiled(format, &odd);
+        }
+    }
+    for (int variant = 0; variant < 4; variant++) {
+        const linear_case c = {.matrix_rows = 150,
+                               .columns = 256,
+                               .rows = variant < 2 ? 64 : 131,
+                               .x_stride = 260,
+                               .out_stride = 170,
+                               .out_offset = 13,
+                               .piece_rows = variant & 2 ? 96 : 0,
+                               .bias = variant & 1,
+                               .residual = variant & 2,
+                               .scale = 0.1f};
+        check_tiled(variant & 1 ? SX_FORMAT_Q4_K : SX_FORMAT_Q8_0, &c);
+    }
+}
+
 // A NaN or an infinity in a row stays in that row, and is not swallowed.
 static void test_not_finite(void **state)
 {
@@ -309,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_strides_bias_residual_pieces),
         cmocka_unit_test(test_subnormal_scales),
         cmocka_unit_test(test_batch_invariance),
+        cmocka_unit_test(test_tiled),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_embed),
     };

@@ -1,7 +1,8 @@
 // How fast the ops of the forward pass run here: ops_bench [device] [hidden [ffn]]. For each weight format a linear op
-// of [ffn, hidden] at each row count: milliseconds, GB/s of weights (to be held against gpu_bench's copy bandwidth), G
-// multiply-adds/s, and a hash of the result, which must be the same at every row count, since row 0 is always the same.
-// Then the other ops at the shapes of a layer.
+// of [ffn, hidden] at each row count, by the kernels of decoding and by the tiled ones of prompts: milliseconds, GB/s
+// of weights (to be held against gpu_bench's copy bandwidth), G multiply-adds/s, and a hash of the result, which must
+// be the same at every row count and by both, since row 0 is always the same. Then the other ops at the shapes of a
+// layer.
 #include "graph/ops.h"
 #include "model/quant.h"
 
@@ -18,8 +19,8 @@ typedef struct bench {
 } bench;
 
 enum { REPEATS = 8 };
-static const uint32_t row_counts[] = {1, 4, 8, 16, 32};
-enum { ROW_COUNTS = sizeof row_counts / sizeof row_counts[0] };
+static const uint32_t row_counts[] = {1, 4, 8, 16, 32, 64, 256};
+enum { ROW_COUNTS = sizeof row_counts / sizeof row_counts[0], MOST_ROWS = 256 };
 
 static double now(void)
 {
@@ -94,6 +95,25 @@ static uint32_t hash_of(bench *b, sx_gpu_binding binding, uint64_t words)
     return hash;
 }
 
+static void bench_linear_rows(bench *b, const sx_matrix *matrix, uint32_t rows, bool tiled, sx_gpu_binding x,
+                              sx_gpu_binding y)
+{
+    const uint32_t out = matrix->rows, in = matrix->columns;
+    const uint64_t words = sx_tile_words((sx_format)matrix->format, out, in);
+    sx_ops ops = b->ops;
+    ops.tiled_from = tiled;
+    // The tiled kernels' sums are those of the kernels that do not shuffle.
+    if (tiled) ops.shuffle_linear = false;
+    begin(b);
+    for (int k = 0; k < REPEATS; k++)
+        sx_op_linear(&ops, b->tape, rows,
+                     &(sx_linear_args){.weight = matrix, .x = x, .x_stride = in, .out = y, .out_stride = out});
+    const double seconds = finish(b);
+    printf("linear %-6s %u x %u  rows %3u %-5s  %8.3f ms  %7.2f GB/s  %8.2f Gmac/s  hash %08x\n",
+           sx_format_get((sx_format)matrix->format)->name, out, in, rows, tiled ? "tiled" : "", 1e3 * seconds,
+           4e-9 * (double)words / seconds, 1e-9 * rows * out * (double)in / seconds, (unsigned)hash_of(b, y, out));
+}
+
 static void bench_linear(bench *b, sx_format format, uint32_t out, uint32_t in)
 {
     const uint64_t words = sx_tile_words(format, out, in);
@@ -101,17 +121,10 @@ static void bench_linear(bench *b, sx_format format, uint32_t out, uint32_t in)
     sx_matrix matrix = {
         .format = format, .rows = out, .columns = in, .piece_count = 1, .piece_rows = (out + 31) / 32 * 32};
     matrix.piece[0] = make(b, words, 0x1C2D1C2C);
-    const sx_gpu_binding x = make(b, 32 * (uint64_t)in, 0), y = make(b, 32 * (uint64_t)out, 0);
+    const sx_gpu_binding x = make(b, MOST_ROWS * (uint64_t)in, 0), y = make(b, MOST_ROWS * (uint64_t)out, 0);
     for (int i = 0; i < ROW_COUNTS; i++) {
-        const uint32_t rows = row_counts[i];
-        begin(b);
-        for (int k = 0; k < REPEATS; k++)
-            sx_op_linear(&b->ops, b->tape, rows,
-                         &(sx_linear_args){.weight = &matrix, .x = x, .x_stride = in, .out = y, .out_stride = out});
-        const double seconds = finish(b);
-        printf("linear %-6s %u x %u  rows %2u  %8.3f ms  %7.2f GB/s  %8.2f Gmac/s  hash %08x\n",
-               sx_format_get(format)->name, out, in, rows, 1e3 * seconds, 4e-9 * (double)words / seconds,
-               1e-9 * rows * out * (double)in / seconds, (unsigned)hash_of(b, y, out));
+        bench_linear_rows(b, &matrix, row_counts[i], false, x, y);
+        if (row_counts[i] >= 32) bench_linear_rows(b, &matrix, row_counts[i], true, x, y);
     }
     drop(b, matrix.piece[0]);
     drop(b, x);
@@ -205,7 +218,7 @@ int main(int argc, char **argv)
     printf("%s, %s\n", sx_gpu_get_info(b.gpu)->name, sx_gpu_get_info(b.gpu)->driver);
     for (sx_format format = 0; format < SX_FORMAT_COUNT; format++)
         bench_linear(&b, format, ffn, hidden);
-    for (int i = 0; i < ROW_COUNTS; i++)
+    for (int i = 0; i < ROW_COUNTS && row_counts[i] <= SX_MAX_ROWS; i++)
         bench_rows(&b, row_counts[i], hidden, ffn);
     sx_ops_destroy(&b.ops);
     sx_gpu_close(b.gpu);
