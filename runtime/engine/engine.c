@@ -160,24 +160,34 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
     if (status == SX_OK) status = read_exit_message(engine, metadata, name, error);
     if (status == SX_OK) status = sx_vocabulary_flags(engine, error);
     if (status == SX_OK) status = sx_vocabulary_markers(engine, error);
-    if (status == SX_OK) status = sx_target_fingerprint(&engine->hparams, &load->target, &engine->fingerprint, error);
     engine->exit = (sx_exit_defaults){NAN, NAN, NAN, NAN, NULL};
     if (status == SX_OK && load->draft) {
         status = sx_draft_bind(load->draft, &engine->hparams, name, error);
         take_exit_defaults(engine, &load->draft->exit);
-        if (status == SX_OK) status = sx_draft_fingerprint(load->draft, &engine->draft_fingerprint, error);
-        // Requantised, it is another draft.
-        engine->draft_fingerprint ^= engine->quantize_draft;
     }
     if (status == SX_OK && load->signals) {
         status = sx_signal_head_bind(load->signals, &engine->hparams, name, error);
         take_exit_defaults(engine, &load->signals->exit);
     }
-    if (status == SX_OK) status = sx_target_family(&engine->hparams, &load->target, &engine->family, error);
-    if (status == SX_OK && load->signals)
-        status = check_card(engine, &load->signals->card, desc->signals_path, error);
-    else if (status == SX_OK && load->draft)
-        status = check_card(engine, &load->draft->card, load->draft->name, error);
+    return status;
+}
+
+// What saved sessions, traces and signals are told apart by. In browsers there are only the last of them, and reading
+// takes longer.
+static sx_status identify(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
+{
+    const sx_load *load = engine->load;
+    const sx_signal_card *card = load->signals ? &load->signals->card : load->draft ? &load->draft->card : NULL;
+    if (sx_gpu_get_info(engine->gpu)->backend == SX_GPU_BACKEND_WEBGPU && !(card && card->count)) return SX_OK;
+    sx_status status =
+        sx_target_fingerprint(&engine->hparams, &load->target, &engine->fingerprint, &engine->family, error);
+    if (status == SX_OK && load->draft) {
+        status = sx_draft_fingerprint(load->draft, &engine->draft_fingerprint, error);
+        // Requantised, it is another draft.
+        engine->draft_fingerprint ^= engine->quantize_draft;
+    }
+    if (status != SX_OK || !card) return status;
+    return check_card(engine, card, load->signals ? desc->signals_path : load->draft->name, error);
     return status;
 }
 
@@ -302,6 +312,7 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
         fill_info(engine);
         choose_context(engine, desc->context);
         status = open_device(engine, desc, error);
+        if (status == SX_OK) status = identify(engine, desc, error);
     }
     if (status != SX_OK) {
         sx_engine_destroy(engine);

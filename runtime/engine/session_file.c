@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKSUM_BYTES = 8, MOST_STOP_BYTES = 1 << 20, CHUNK = 1 << 20 };
+enum { CHECKSUM_BYTES = 8, MOST_STOP_BYTES = 1 << 20 };
 
 static const char again[] = "the file is damaged; save the session again";
 
@@ -213,17 +213,17 @@ sx_status sx_session_file_read(const sx_source *source, const sx_session_wanted 
 
 sx_status sx_session_file_check(const sx_session_file *file, sx_error *error)
 {
-    uint8_t *chunk = malloc(CHUNK);
-    if (!chunk) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", file->source->name);
+    uint8_t *block = malloc(SX_SESSION_BLOCK);
+    if (!block) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", file->source->name);
     const uint64_t end = file->head.file_bytes - CHECKSUM_BYTES;
     uint64_t hash = SX_HASH_START, saved = 0;
     sx_status status = SX_OK;
-    for (uint64_t at = 0; at < end && status == SX_OK; at += CHUNK) {
-        const size_t size = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-        status = sx_source_read(file->source, at, chunk, size, error);
-        hash = sx_hash(hash, chunk, size);
+    for (uint64_t at = 0; at < end && status == SX_OK; at += SX_SESSION_BLOCK) {
+        const size_t size = end - at < SX_SESSION_BLOCK ? (size_t)(end - at) : SX_SESSION_BLOCK;
+        status = sx_source_read(file->source, at, block, size, error);
+        hash = sx_hash64(hash, block, size);
     }
-    free(chunk);
+    free(block);
     if (status == SX_OK) status = sx_source_read(file->source, end, &saved, sizeof saved, error);
     if (status == SX_OK && saved != hash)
         status = sx_fail(error, SX_ERROR_FORMAT, "%s: checksum: it does not match: %s", file->source->name, again);

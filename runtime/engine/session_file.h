@@ -9,7 +9,8 @@
 //   SxSettings, SxThought now, SxThought exit  (shaders/shared.h) only with a reply
 //   keys and values [layers][2][length][row_bytes], as they lie on the device
 //   the draft's     [draft_layers][2][draft_length][draft_row_bytes]
-//   uint64 checksum                            sx_hash of everything before it
+//   uint64 checksum                            of everything before it: sx_hash64 of each SX_SESSION_BLOCK bytes (the
+//                                              last block may be shorter), each going on from the one before
 //
 // A file is not trusted: whatever it says is checked before anything is done with it.
 #ifndef SX_ENGINE_SESSION_FILE_H
@@ -20,7 +21,7 @@
 
 #include <stdbool.h>
 
-enum { SX_SESSION_FILE_VERSION = 1 };
+enum { SX_SESSION_FILE_VERSION = 1, SX_SESSION_BLOCK = 1 << 20 };
 
 typedef enum sx_saved_reply {
     SX_SAVED_NONE = 0,

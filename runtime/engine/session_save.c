@@ -12,16 +12,37 @@ enum { CHUNK = 4 << 20 };
 
 typedef struct output {
     sx_file_writer *writer;
-    uint64_t hash;
+    uint8_t *block; // [SX_SESSION_BLOCK], of which `used` bytes are not written yet
+    size_t used;
+    uint64_t hash;    // of the blocks written
     sx_status status; // of the first failure
     sx_error *error;
 } output;
 
+static void write_block(output *out)
+{
+    out->hash = sx_hash64(out->hash, out->block, out->used);
+    out->status = sx_file_writer_write(out->writer, out->block, out->used, out->error);
+    out->used = 0;
+}
+
 static void put(output *out, const void *data, size_t size)
 {
-    if (out->status != SX_OK) return;
-    out->hash = sx_hash(out->hash, data, size);
-    out->status = sx_file_writer_write(out->writer, data, size, out->error);
+    const uint8_t *bytes = data;
+    while (size && out->status == SX_OK) {
+        const size_t room = SX_SESSION_BLOCK - out->used, some = size < room ? size : room;
+        memcpy(out->block + out->used, bytes, some);
+        out->used += some;
+        bytes += some;
+        size -= some;
+        if (out->used == SX_SESSION_BLOCK) write_block(out);
+    }
+}
+
+static void put_checksum(output *out)
+{
+    if (out->status == SX_OK && out->used) write_block(out);
+    if (out->status == SX_OK) out->status = sx_file_writer_write(out->writer, &out->hash, sizeof out->hash, out->error);
 }
 
 static void put_kv(output *out, sx_gpu *gpu, const sx_kv *kv, uint32_t length, uint8_t *chunk)
@@ -121,8 +142,7 @@ static void put_session(output *out, const sx_session *session, const SxState *s
     sx_gpu *gpu = session->engine->gpu;
     put_kv(out, gpu, &session->buffers.kv, head.length, chunk);
     if (head.draft_length) put_kv(out, gpu, &session->buffers.draft.kv, head.draft_length, chunk);
-    const uint64_t hash = out->hash;
-    put(out, &hash, sizeof hash);
+    put_checksum(out);
 }
 
 // The state a reply goes on from: on the device once the first cycle could run, else what it will start with.
@@ -144,13 +164,14 @@ sx_status sx_session_save(sx_session *session, const char *path, sx_error *error
     if (status != SX_OK) return status;
     uint32_t stop_bytes = 0;
     char *stops = pack_stops(&session->stream, &stop_bytes);
-    uint8_t *chunk = malloc(CHUNK);
-    if (!stops || !chunk) {
+    uint8_t *chunk = malloc(CHUNK), *block = malloc(SX_SESSION_BLOCK);
+    if (!stops || !chunk || !block) {
         free(stops);
         free(chunk);
+        free(block);
         return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory for saving the session", path);
     }
-    output out = {.hash = SX_HASH_START, .error = error};
+    output out = {.block = block, .hash = SX_HASH_START, .error = error};
     out.status = sx_file_writer_open(path, &out.writer, error);
     if (out.status == SX_OK) {
         put_session(&out, session, &state, stops, stop_bytes, chunk);
@@ -161,6 +182,7 @@ sx_status sx_session_save(sx_session *session, const char *path, sx_error *error
     }
     free(stops);
     free(chunk);
+    free(block);
     return out.status;
 }
 

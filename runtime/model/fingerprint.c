@@ -4,29 +4,28 @@
 enum { SAMPLE = 256 }; // bytes from the beginning, the middle and the end of a tensor
 
 typedef struct fingerprint {
-    uint64_t hash;
-    bool family;      // without what a quantisation changes
-    sx_status status; // of the first failure
+    uint64_t exact, family; // the latter without what a quantisation changes
+    sx_status status;       // of the first failure
     sx_error *error;
 } fingerprint;
 
 static void add_bytes(fingerprint *f, const void *data, size_t size)
 {
-    f->hash = sx_hash(f->hash, data, size);
+    f->exact = sx_hash(f->exact, data, size);
+    f->family = sx_hash(f->family, data, size);
 }
 
 // Dimensions, and of a vector in float32 every value.
 static void add_family(fingerprint *f, const sx_tensor_ref *tensor)
 {
-    if (!sx_tensor_exists(tensor) || f->status != SX_OK) return;
     const uint32_t shape[] = {tensor->slices, tensor->rows, tensor->columns};
-    add_bytes(f, shape, sizeof shape);
+    f->family = sx_hash(f->family, shape, sizeof shape);
     if (tensor->rows > 1 || tensor->format != SX_FORMAT_F32) return;
     float values[SAMPLE];
     for (uint64_t at = 0; at < tensor->size && f->status == SX_OK;) {
         const size_t size = tensor->size - at < sizeof values ? (size_t)(tensor->size - at) : sizeof values;
         f->status = sx_source_read(tensor->source, tensor->offset + at, values, size, f->error);
-        add_bytes(f, values, size);
+        f->family = sx_hash(f->family, values, size);
         at += size;
     }
 }
@@ -34,18 +33,15 @@ static void add_family(fingerprint *f, const sx_tensor_ref *tensor)
 static void add_tensor(fingerprint *f, const sx_tensor_ref *tensor)
 {
     if (!sx_tensor_exists(tensor) || f->status != SX_OK) return;
-    if (f->family) {
-        add_family(f, tensor);
-        return;
-    }
+    add_family(f, tensor);
     const uint32_t shape[] = {(uint32_t)tensor->format, tensor->slices, tensor->rows, tensor->columns};
-    add_bytes(f, shape, sizeof shape);
+    f->exact = sx_hash(f->exact, shape, sizeof shape);
     uint8_t sample[SAMPLE];
     const size_t size = tensor->size < SAMPLE ? (size_t)tensor->size : SAMPLE;
     const uint64_t last = tensor->size - size;
     for (uint64_t i = 0; i < 3 && f->status == SX_OK; i++) {
         f->status = sx_source_read(tensor->source, tensor->offset + last * i / 2, sample, size, f->error);
-        add_bytes(f, sample, size);
+        f->exact = sx_hash(f->exact, sample, size);
     }
 }
 
@@ -63,16 +59,21 @@ static void add_rope(fingerprint *f, const sx_rope *rope)
     add_bytes(f, &rope->factor, sizeof rope->factor);
 }
 
-static sx_status finish(const fingerprint *f, uint64_t *out)
+static fingerprint begin(sx_error *error)
 {
-    *out = f->hash ? f->hash : 1;
-    return f->status;
+    return (fingerprint){.exact = SX_HASH_START, .family = SX_HASH_START, .error = error};
 }
 
-static sx_status print_target(const sx_hparams *hparams, const sx_target_weights *weights, bool family, uint64_t *out,
-                              sx_error *error)
+// 0 stands for none.
+static uint64_t finished(uint64_t hash)
 {
-    fingerprint f = {.hash = SX_HASH_START, .family = family, .error = error};
+    return hash ? hash : 1;
+}
+
+sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *exact,
+                                uint64_t *family, sx_error *error)
+{
+    fingerprint f = begin(error);
     const uint32_t shape[] = {hparams->architecture, hparams->layers,   hparams->hidden,
                               hparams->heads,        hparams->kv_heads, hparams->head_dim,
                               hparams->vocabulary,   hparams->window,   hparams->window_pattern};
@@ -86,23 +87,14 @@ static sx_status print_target(const sx_hparams *hparams, const sx_target_weights
     add_tensor(&f, &weights->output_norm);
     add_tensor(&f, &weights->output);
     add_layers(&f, weights->layers, weights->layer_count);
-    return finish(&f, out);
-}
-
-sx_status sx_target_fingerprint(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out,
-                                sx_error *error)
-{
-    return print_target(hparams, weights, false, out, error);
-}
-
-sx_status sx_target_family(const sx_hparams *hparams, const sx_target_weights *weights, uint64_t *out, sx_error *error)
-{
-    return print_target(hparams, weights, true, out, error);
+    *exact = finished(f.exact);
+    *family = finished(f.family);
+    return f.status;
 }
 
 sx_status sx_draft_fingerprint(const sx_draft *draft, uint64_t *out, sx_error *error)
 {
-    fingerprint f = {.hash = SX_HASH_START, .error = error};
+    fingerprint f = begin(error);
     const uint32_t shape[] = {draft->layers,          draft->hidden,
                               draft->target_hidden,   draft->heads,
                               draft->kv_heads,        draft->head_dim,
@@ -119,5 +111,6 @@ sx_status sx_draft_fingerprint(const sx_draft *draft, uint64_t *out, sx_error *e
         add_tensor(&f, &draft->fc_norm[i]);
     add_tensor(&f, &draft->token_embedding);
     add_layers(&f, draft->layer_weights, draft->layers);
-    return finish(&f, out);
+    *out = finished(f.exact);
+    return f.status;
 }

@@ -20,11 +20,20 @@ def settings():
     return struct.pack("<%dI" % (len(words) + len(markers)), *words, *markers)
 
 
-def fnv(data):
-    value = 0xcbf29ce484222325
-    for byte in data:
-        value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
-    return value
+def mix(value, word):
+    value = (value ^ word) * 0x9e3779b97f4a7c15 & 0xffffffffffffffff
+    value ^= value >> 32
+    value = value * 0xd6e8feb86659fd93 & 0xffffffffffffffff
+    return value ^ value >> 29
+
+
+def checksum(data):
+    """sx_hash64 of the one block that this little file is."""
+    assert len(data) <= 1 << 20
+    value = mix(0xcbf29ce484222325, len(data))
+    for at in range(0, len(data), 8):
+        value = mix(value, int.from_bytes(data[at:at + 8], "little"))
+    return mix(value, 0xa5)
 
 
 def main():
@@ -39,7 +48,7 @@ def main():
     start = b"SXSESSN\0" + struct.pack("<IIQQQ", 1, head_bytes, head_bytes + len(parts) + 8, 1, 2)
     data = start + struct.pack("<%dI" % len(head), *head) + parts
     with open(sys.argv[1], "wb") as file:
-        file.write(data + struct.pack("<Q", fnv(data)))
+        file.write(data + struct.pack("<Q", checksum(data)))
 
 
 main()
