@@ -302,7 +302,8 @@ typedef struct sx_drafting {
 typedef enum sx_when_full {
     SX_FULL_REFUSE = 0, // SX_ERROR_CONTEXT
     SX_FULL_SHIFT       // the oldest turns behind the system message are left out, whole, the last one never; the
-                        // reply is that to the messages that stay
+                        // reply is that to the messages that stay. A reply that fills the context goes on: the turns
+                        // before the last are left out, then its own beginning, but for the think marker
 } sx_when_full;
 
 typedef struct sx_generate_desc {
@@ -317,8 +318,8 @@ typedef struct sx_generate_desc {
                              // think by themselves: for trying things. With a template that has no thinking, the end of
                              // the turn closes the thinking (SX_REASON_NATURAL), and behind the marker of an exit the
                              // answer begins with "The answer is"
-    sx_when_full when_full;  // messages only
-    uint32_t maximum_tokens; // of the reply; 0: as many as the context holds
+    sx_when_full when_full;  // turns are left out of messages only
+    uint32_t maximum_tokens; // of the reply; 0: as many as the context holds (no bound with SX_FULL_SHIFT)
     const char *const *stop; // stop strings [stop_count], at most 16; the text ends before the first that appears
     uint32_t stop_count;
     sx_sampling sampling;
@@ -366,6 +367,7 @@ typedef struct sx_signals {
 typedef struct sx_stats {
     uint32_t prompt_tokens, reused_tokens; // reused: found in the session's KV
     uint32_t dropped_messages;             // left out of the prompt by SX_FULL_SHIFT
+    uint32_t dropped_tokens;               // of the reply, left out by SX_FULL_SHIFT
     uint32_t tokens;                       // of the reply, markers and forced tokens included
     uint32_t thinking_tokens, answer_tokens;
     uint32_t forced_tokens;
@@ -440,8 +442,8 @@ void sx_session_stop(sx_session *session);
 
 // Moves the session to another engine of the same model, as after SX_ERROR_DEVICE_LOST: keys and values are computed
 // again. A reply that was being written goes on: it is generated again from its prompt, which gives the same tokens,
-// and events go on behind those told already. (After keep-thinking, which a prompt does not determine, it goes on from
-// the tokens told so far.) On failure the session still belongs to its old engine.
+// and events go on behind those told already. (After keep-thinking, or when its beginning was left out, the prompt does
+// not determine it: it goes on from the tokens it has.) On failure the session still belongs to its old engine.
 sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *error);
 
 // Writes the session to a file (the format: engine/session_file.h), whole or not at all: its tokens with their keys and
@@ -455,7 +457,8 @@ sx_status sx_session_save(sx_session *session, const char *path, sx_error *error
 // stopped (on the same device). Keys and values of another draft are left out: the next prompt is read anew. Blocks.
 sx_status sx_session_load(sx_session *session, const char *path, sx_error *error);
 
-// Tokens the session holds, valid until the next call: the prompt and the reply so far.
+// Tokens the session holds, valid until the next call: the prompt and the reply so far, without what SX_FULL_SHIFT has
+// left out.
 const uint32_t *sx_session_tokens(const sx_session *session, uint32_t *count);
 
 // ---- For checking against other programs ----------------------------------------------------------------------------

@@ -47,6 +47,14 @@ static sx_status generate(cli_chat_state *chat, sx_error *error)
         say(chat, line.data);
         cli_text_free(&line);
     }
+    if (status == SX_OK && chat->reply.stats.dropped_tokens) {
+        cli_text line = {0};
+        cli_text_printf(&line, "(the reply has filled the context: its first %u tokens are left out)",
+                        chat->reply.stats.dropped_tokens);
+        cli_terminal_end_line(&chat->context->terminal, 0);
+        say(chat, line.data);
+        cli_text_free(&line);
+    }
     if (status == SX_OK) chat->dropped = dropped;
     return status;
 }

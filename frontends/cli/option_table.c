@@ -88,8 +88,10 @@ const cli_option cli_option_table[] = {
            "with \"The answer is\". That is for trying things only; expect no better answers of it"),
     COUNT("max-tokens", 'n', PROMPT, maximum_tokens, 1, MANY,
           "length of the reply at most, thinking included (default: what the context holds)"),
-    CHOICE("when-full", 0, CLI_GROUP_CHAT, when_full, "WHAT", full_names,
-           "when a conversation outgrows the context: refuse (default) the turn, or shift: leave out the oldest turns"),
+    CHOICE(
+        "when-full", 0, CLI_GROUP_CHAT | CLI_GROUP_DISPLAY, when_full, "WHAT", full_names,
+        "when a conversation outgrows the context: refuse (default) the turn, and end a reply that fills it; or shift: "
+        "leave out the oldest turns, then the beginning of the reply, and go on"),
     {"stop", 0, PROMPT, CLI_STOP, 0, "TEXT", "end the reply before this text (up to 16 times)", 0, 0, NULL},
 
     FLOAT("temperature", 't', SAMPLING, sampling.temperature, 0, 100, "0 (default) always takes the likeliest token"),

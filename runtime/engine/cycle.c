@@ -118,11 +118,11 @@ static void take_time(sx_session *session, uint32_t tokens, uint32_t note)
 void sx_cycle_emit(sx_session *session, uint32_t token)
 {
     session->tokens[session->token_count++] = token;
-    const uint32_t index = session->token_count - 1 - session->prompt_count;
+    const uint32_t index = sx_session_reply_index(session, session->token_count - 1);
     if (!index) session->stats.first_token_seconds = sx_clock_seconds() - session->begin_time;
     session->stats.tokens++;
     if (session->stream.channel == SX_CHANNEL_ANSWER) session->stats.answer_tokens++;
-    sx_stream_token(&session->stream, session->tokens + session->prompt_count, index);
+    sx_stream_token(&session->stream, session->tokens + session->token_count - 1, index);
 }
 
 static void fill_signals(sx_event *event, const sx_session *session, const SxResult *result, uint32_t i)
@@ -165,9 +165,10 @@ bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note)
         if (i) sx_cycle_emit(session, result->path[i]);
         const uint32_t position = first + i;
         if (position < session->prompt_count) continue; // the prompt's last token
-        const uint32_t index = position - session->prompt_count;
+        const uint32_t index = sx_session_reply_index(session, position);
         const float *smoothed = result->smoothed + i * SX_SIGNALS;
-        if (smoothed[0] != 0 || smoothed[1] != 0 || smoothed[2] != 0) {
+        const bool told = !i && result->root_is_prompt; // before the context was shifted
+        if (!told && (smoothed[0] != 0 || smoothed[1] != 0 || smoothed[2] != 0)) {
             sx_event event = {.kind = SX_EVENT_SIGNALS,
                               .token_index = index,
                               .boundary = (flags[result->path[i]] & session->settings.split_mask) != 0,

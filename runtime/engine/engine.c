@@ -188,7 +188,6 @@ static sx_status identify(sx_engine *engine, const sx_engine_desc *desc, sx_erro
     }
     if (status != SX_OK || !card) return status;
     return check_card(engine, card, load->signals ? desc->signals_path : load->draft->name, error);
-    return status;
 }
 
 // "Q4_K_M mix: Q4_K 169, Q6_K 29": the formats of all matrices, most frequent first.

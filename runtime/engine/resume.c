@@ -13,16 +13,15 @@ static void go_on(sx_session *session, uint32_t wanted)
     start->now.root = wanted;
     start->now.thinking = SX_THINKING_INSIDE;
     start->cycle = session->restored.cycle;
-    start->generated = length - session->prompt_count + 1;
+    start->generated = sx_session_reply_index(session, length) + 1;
 
     session->token_count = length;
     session->length = length;
-    session->stats.tokens = length - session->prompt_count;
+    session->stats.tokens = sx_session_reply_index(session, length);
     session->stats.answer_tokens = 0;
     sx_stream_resume_thinking(&session->stream);
     session->tokens[session->token_count++] = wanted;
-    session->stats.tokens++;
-    sx_stream_token(&session->stream, session->tokens + session->prompt_count, length - session->prompt_count);
+    sx_stream_token(&session->stream, session->tokens + length, session->stats.tokens++);
 
     session->resumed = true;
     session->keep_wanted = session->left_thinking = false;

@@ -53,6 +53,7 @@ void sx_session_destroy(sx_session *session)
     sx_tape_cache_clear(gpu, &session->tapes);
     sx_session_buffers_destroy(gpu, &session->buffers);
     sx_stream_free(&session->stream);
+    free(session->shortest.tokens);
     free(session->tokens);
     session->engine->session_count--;
     free(session);
@@ -200,7 +201,9 @@ sx_status sx_session_warm(sx_session *session, sx_error *error)
 
 static sx_status write_counts(sx_session *session, sx_error *error)
 {
-    if (!session->counts_dirty && !sx_settings_penalised(&session->settings)) return SX_OK;
+    const bool kept = session->counts_kept;
+    session->counts_kept = false;
+    if (kept || (!session->counts_dirty && !sx_settings_penalised(&session->settings))) return SX_OK;
     const uint32_t vocabulary = session->engine->hparams.vocabulary;
     uint32_t *counts = calloc(vocabulary, sizeof *counts);
     if (!counts) return sx_fail(error, SX_ERROR_MEMORY, "out of memory for token counts");
@@ -270,6 +273,10 @@ static sx_status take_prompt(sx_session *session, const sx_generate_desc *desc, 
     session->stats.prompt_tokens = prompt->count;
     session->stats.reused_tokens = shared;
     session->stats.dropped_messages = session->dropped;
+    session->when_full = desc->when_full;
+    session->maximum_tokens = desc->maximum_tokens;
+    session->reply_dropped = 0;
+    session->counts_kept = false;
     session->thinking_open = prompt->thinking_open;
     session->resumed = false;
     session->hurried_at = 0;
@@ -301,8 +308,8 @@ static void finish_reply(sx_session *session)
 {
     session->phase = SX_PHASE_IDLE;
     session->stats.decode_seconds = sx_clock_seconds() - session->decode_time;
-    sx_stream_flush(&session->stream, session->tokens + session->prompt_count,
-                    session->token_count - session->prompt_count);
+    sx_stream_flush(&session->stream, session->tokens + session->token_count,
+                    sx_session_reply_index(session, session->token_count));
     const sx_event event = {.kind = SX_EVENT_DONE, .done_reason = session->done_reason, .stats = session->stats};
     sx_stream_event(&session->stream, &event);
 }
@@ -353,8 +360,10 @@ static sx_status poll_prefill(sx_session *session, sx_error *error)
     }
     session->phase = SX_PHASE_RUNNING;
     session->cycle_time = 0;
-    session->decode_time = sx_clock_seconds();
-    session->stats.prefill_seconds = session->decode_time - session->begin_time;
+    if (!session->stats.tokens) { // else it is in the middle of a reply
+        session->decode_time = sx_clock_seconds();
+        session->stats.prefill_seconds = session->decode_time - session->begin_time;
+    }
     return write_start(session, error);
 }
 
@@ -387,11 +396,14 @@ static sx_status poll_draining(sx_session *session, sx_error *error)
         SxResult ignored;
         return take_oldest(session, &ignored, sizeof ignored, NULL, error);
     }
-    if (session->keep_wanted && !session->stop_wanted)
+    if (session->keep_wanted && !session->stop_wanted) {
         session->phase = SX_PHASE_RESTORING;
-    else
-        finish_reply(session);
-    return SX_OK;
+        return SX_OK;
+    }
+    bool shifted = false;
+    const sx_status status = sx_shift_reply(session, &shifted, error);
+    if (status == SX_OK && !shifted) finish_reply(session);
+    return status;
 }
 
 static sx_status poll_restoring(sx_session *session, sx_error *error)

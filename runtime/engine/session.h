@@ -2,6 +2,7 @@
 //
 //   idle -> prefilling -> running -> draining -> idle                      a reply
 //   running, or idle after it -> draining -> restoring -> (resampling ->) prefilling -> running      keep thinking
+//   running -> draining -> prefilling -> running                                                     a full context
 //
 // Draining waits for the cycles that were submitted ahead, whose results are not wanted any more.
 #ifndef SX_ENGINE_SESSION_H
@@ -31,6 +32,13 @@ struct sx_session {
     uint32_t token_count, prompt_count, length, draft_length;
     uint32_t dropped; // messages left out of the last prompt, and what they said
     uint64_t dropped_hash;
+    // For a reply that outgrows the context (shift.c).
+    sx_when_full when_full;
+    uint32_t maximum_tokens;   // of the reply; 0: as many as come
+    sx_prompt_tokens shortest; // the prompt without all that may be left out; no tokens: it has nothing of the kind
+    uint32_t shortest_dropped;
+    uint64_t shortest_hash;
+    uint32_t reply_dropped; // tokens of the reply that are not in `tokens` any more
     // The reply.
     sx_phase phase;
     sx_drafting drafting; // resolved: no AUTO; of the last cycle that was submitted
@@ -40,6 +48,7 @@ struct sx_session {
     SxSettings settings;
     SxState start;     // state the first cycle starts from, written when the prompt has been read
     bool counts_dirty; // counts hold a penalised reply's tokens
+    bool counts_kept;  // and they stay as they are for the next first cycle
     uint32_t prefill_start, prefill_next, prefill_end;
     double chunk_time; // when the chunk before the oldest in flight was taken in, or the first one submitted
     sx_gpu_ticket ticket[SX_GPU_TICKETS_IN_FLIGHT];
@@ -75,6 +84,9 @@ void sx_cycle_emit(sx_session *session, uint32_t token);
 
 // The prompt's tokens, with what `when_full` leaves out left out.
 sx_status sx_shift_prompt(sx_session *session, const sx_generate_desc *desc, sx_prompt_tokens *out, sx_error *error);
+// When a reply has ended because the context is full, and nothing is in flight: leaves out what came first and sets the
+// session to read the rest and go on. *shifted says whether that was asked for and possible.
+sx_status sx_shift_reply(sx_session *session, bool *shifted, sx_error *error);
 
 // ---- resume.c: keep-thinking --------------------------------------------------------------------------------------
 
@@ -89,6 +101,11 @@ uint32_t sx_fixed_rows(uint32_t rows);
 
 // Records the tapes that a first, greedy reply needs, which creates their pipelines. SX_PENDING: call again.
 sx_status sx_session_warm(sx_session *session, sx_error *error);
+// The number in the reply of the token at `position`.
+static inline uint32_t sx_session_reply_index(const sx_session *session, uint32_t position)
+{
+    return position - session->prompt_count + session->reply_dropped;
+}
 // Puts the state at the prompt's end in place of the first cycle's.
 void sx_session_start_state(sx_session *session);
 // Makes tokens [first, first + count) the rows of the next tape that is no cycle, a tape of `rows` rows.

@@ -29,7 +29,7 @@ typedef enum sx_saved_reply {
     SX_SAVED_WRITING // `now` is where the reply goes on
 } sx_saved_reply;
 
-enum { SX_SAVED_THINKING_OPEN = 1, SX_SAVED_RESUMED = 2 }; // bits of sx_session_head.flags
+enum { SX_SAVED_THINKING_OPEN = 1, SX_SAVED_RESUMED = 2, SX_SAVED_SHIFTS = 4 }; // bits of sx_session_head.flags
 
 typedef struct sx_session_head {
     char magic[8]; // "SXSESSN" and a zero
@@ -52,7 +52,7 @@ typedef struct sx_session_head {
     uint32_t stop_count, stop_bytes;
     uint32_t cycle, root_is_prompt, generated, forced_count, state_exit_reason; // as in SxState
     uint32_t cycles, drafted, accepted, forced_tokens;                          // as in sx_stats
-    uint32_t reserved;
+    uint32_t maximum_tokens; // of the reply that is held; 0: no bound beside settings.end_position
 } sx_session_head;
 
 // What a session must be to be loaded: that of the engine at hand.

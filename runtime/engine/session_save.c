@@ -101,7 +101,8 @@ static sx_session_head make_head(const sx_session *session, const SxState *state
         .reply = writing                  ? SX_SAVED_WRITING
                  : session->left_thinking ? SX_SAVED_LEFT
                                           : SX_SAVED_NONE,
-        .flags = (session->thinking_open ? SX_SAVED_THINKING_OPEN : 0) | (session->resumed ? SX_SAVED_RESUMED : 0),
+        .flags = (session->thinking_open ? SX_SAVED_THINKING_OPEN : 0) | (session->resumed ? SX_SAVED_RESUMED : 0) |
+                 (session->when_full == SX_FULL_SHIFT ? SX_SAVED_SHIFTS : 0),
         .exit_reason = session->left_thinking ? (uint32_t)session->exit_reason : SX_EXIT_NONE,
         .hurried_at = session->hurried_at,
         .draft_kind = (uint32_t)drafting.kind,
@@ -118,6 +119,7 @@ static sx_session_head make_head(const sx_session *session, const SxState *state
         .drafted = session->stats.drafted,
         .accepted = session->stats.accepted,
         .forced_tokens = session->stats.forced_tokens,
+        .maximum_tokens = session->maximum_tokens ? session->maximum_tokens - session->reply_dropped : 0,
     };
 }
 
@@ -261,6 +263,12 @@ static void take_counts(sx_session *session, const sx_session_file *file)
     session->thinking_open = head->flags & SX_SAVED_THINKING_OPEN;
     session->resumed = head->flags & SX_SAVED_RESUMED;
     session->hurried_at = head->hurried_at;
+    session->when_full = head->flags & SX_SAVED_SHIFTS ? SX_FULL_SHIFT : SX_FULL_REFUSE;
+    session->maximum_tokens = head->maximum_tokens;
+    session->reply_dropped = 0;
+    session->counts_kept = false;
+    free(session->shortest.tokens);
+    session->shortest = (sx_prompt_tokens){0};
     session->left_thinking = head->exit_reason != SX_EXIT_NONE;
     session->exit_reason = (sx_exit_reason)head->exit_reason;
     session->keep_wanted = session->stop_wanted = false;

@@ -55,6 +55,7 @@ static void queue_event(sx_stream *stream, const sx_event *event, const char *te
     queued->event = *event;
     queued->event.length = length;
     queued->text_offset = stream->text_length;
+    if (event->tokens) queued->token = *event->tokens;
     if (length) memcpy(stream->text + stream->text_length, text, length);
     stream->text[stream->text_length + length] = 0;
     stream->text_length += length + 1;
@@ -72,6 +73,10 @@ bool sx_stream_pop(sx_stream *stream, sx_event *event)
     stream->queue_count--;
     *event = queued->event;
     event->text = stream->text + queued->text_offset;
+    if (event->tokens) {
+        stream->popped_token = queued->token;
+        event->tokens = &stream->popped_token;
+    }
     return true;
 }
 
@@ -112,13 +117,14 @@ static size_t pass_stops(sx_stream *stream, const char *text, size_t length)
 
 // ---- Text ----------------------------------------------------------------------------------------------------------
 
-static void show(sx_stream *stream, uint32_t index, const uint32_t *tokens, const char *text, size_t length)
+// `token` is NULL where the text is no token's own.
+static void show(sx_stream *stream, uint32_t index, const uint32_t *token, const char *text, size_t length)
 {
     sx_event event = {.kind = SX_EVENT_TEXT,
                       .channel = stream->channel,
                       .first_token = index,
-                      .token_count = tokens ? 1 : 0,
-                      .tokens = tokens ? tokens + index : NULL};
+                      .token_count = token ? 1 : 0,
+                      .tokens = token};
     if (stream->stopped) length = 0;
     while (stream->channel_empty && length && (*text == '\n' || *text == '\r')) {
         text++;
@@ -135,11 +141,11 @@ static void show(sx_stream *stream, uint32_t index, const uint32_t *tokens, cons
     stream->hold_length -= shown;
 }
 
-static void show_token(sx_stream *stream, const uint32_t *tokens, uint32_t index)
+static void show_token(sx_stream *stream, const uint32_t *token, uint32_t index)
 {
     size_t length = 0;
-    const char *text = sx_detokenizer_push(stream->detokenizer, (int32_t)tokens[index], &length);
-    show(stream, index, tokens, text, length);
+    const char *text = sx_detokenizer_push(stream->detokenizer, (int32_t)*token, &length);
+    show(stream, index, token, text, length);
 }
 
 static void show_pending_bytes(sx_stream *stream, uint32_t index)
@@ -149,27 +155,27 @@ static void show_pending_bytes(sx_stream *stream, uint32_t index)
     if (length) show(stream, index, NULL, text, length);
 }
 
-// How many of the tokens [.., end) are the longest beginning of `marker` at the end of them; marker->count: all.
-static uint32_t marker_match(const sx_token_list *marker, const uint32_t *tokens, uint32_t end)
+// How many of the `count` tokens before `end` are the longest beginning of `marker`; marker->count: all of it.
+static uint32_t marker_match(const sx_token_list *marker, const uint32_t *end, uint32_t count)
 {
-    uint32_t length = marker->count < end ? marker->count : end;
-    while (length && memcmp(tokens + end - length, marker->tokens, length * sizeof(uint32_t)))
+    uint32_t length = marker->count < count ? marker->count : count;
+    while (length && memcmp(end - length, marker->tokens, length * sizeof(uint32_t)))
         length--;
     return length;
 }
 
-static void switch_channel(sx_stream *stream, sx_channel channel, const uint32_t *tokens, uint32_t index)
+static void switch_channel(sx_stream *stream, sx_channel channel, const uint32_t *token, uint32_t index)
 {
     // The tokens of the marker are told, without text.
     const uint32_t held = stream->held + 1;
     stream->held = 0;
     show_pending_bytes(stream, index);
-    for (uint32_t i = index + 1 - held; i <= index; i++) {
+    for (uint32_t back = held; back-- > 0;) {
         const sx_event event = {.kind = SX_EVENT_TEXT,
                                 .channel = stream->channel,
-                                .first_token = i,
+                                .first_token = index - back,
                                 .token_count = 1,
-                                .tokens = tokens + i};
+                                .tokens = token - back};
         queue_event(stream, &event, NULL, 0);
     }
     stream->channel = channel;
@@ -177,28 +183,26 @@ static void switch_channel(sx_stream *stream, sx_channel channel, const uint32_t
     stream->may_think = false;
 }
 
-void sx_stream_token(sx_stream *stream, const uint32_t *tokens, uint32_t index)
+void sx_stream_token(sx_stream *stream, const uint32_t *token, uint32_t index)
 {
     const bool inside = stream->channel == SX_CHANNEL_THINKING;
     const sx_token_list *marker = inside ? &stream->engine->close : &stream->engine->open;
     uint32_t matched = 0;
-    if (marker->count && (inside || stream->may_think)) matched = marker_match(marker, tokens, index + 1);
-    if (matched > stream->held + 1) matched = stream->held + 1; // tokens shown already are past
+    // Tokens shown already are past.
+    if (marker->count && (inside || stream->may_think)) matched = marker_match(marker, token + 1, stream->held + 1);
     if (matched && matched == marker->count) {
-        switch_channel(stream, inside ? SX_CHANNEL_ANSWER : SX_CHANNEL_THINKING, tokens, index);
+        switch_channel(stream, inside ? SX_CHANNEL_ANSWER : SX_CHANNEL_THINKING, token, index);
         return;
     }
     stream->held++;
-    while (stream->held > matched) {
-        show_token(stream, tokens, index + 1 - stream->held);
-        stream->held--;
-    }
+    for (; stream->held > matched; stream->held--)
+        show_token(stream, token + 1 - stream->held, index + 1 - stream->held);
 }
 
-void sx_stream_flush(sx_stream *stream, const uint32_t *tokens, uint32_t count)
+void sx_stream_flush(sx_stream *stream, const uint32_t *end, uint32_t count)
 {
     for (; stream->held; stream->held--)
-        show_token(stream, tokens, count - stream->held);
+        show_token(stream, end - stream->held, count - stream->held);
     show_pending_bytes(stream, count);
     if (!stream->stopped && stream->hold_length) {
         const sx_event event = {.kind = SX_EVENT_TEXT, .channel = stream->channel, .first_token = count};

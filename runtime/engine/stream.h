@@ -9,6 +9,7 @@ enum { SX_MAX_STOPS = 16 };
 typedef struct sx_queued_event {
     sx_event event;
     size_t text_offset; // of event.text in `text`
+    uint32_t token;     // what event.tokens points to, once popped
 } sx_queued_event;
 
 typedef struct sx_stream {
@@ -24,6 +25,7 @@ typedef struct sx_stream {
     char *hold;   // answer text that may be the beginning of a stop string
     size_t hold_length, hold_capacity;
     sx_queued_event *queue;
+    uint32_t popped_token;
     uint32_t queue_first, queue_count, queue_capacity;
     char *text; // of the queued events
     size_t text_length, text_capacity;
@@ -42,10 +44,11 @@ void sx_stream_restart(sx_stream *stream, bool thinking_open);
 void sx_stream_withdraw(sx_stream *stream);
 // Goes back into the thinking, as keep-thinking does.
 void sx_stream_resume_thinking(sx_stream *stream);
-// The reply's token number `index`; `tokens` is the reply's first token, so that held ones can be looked at again.
-void sx_stream_token(sx_stream *stream, const uint32_t *tokens, uint32_t index);
-// Shows what is still held back.
-void sx_stream_flush(sx_stream *stream, const uint32_t *tokens, uint32_t count);
+// The reply's token number `index`. The tokens before it, as many as a marker has, stand before it in memory: held ones
+// are looked at again.
+void sx_stream_token(sx_stream *stream, const uint32_t *token, uint32_t index);
+// Shows what is still held back; `end` is behind the reply's last token, `count` the number of them.
+void sx_stream_flush(sx_stream *stream, const uint32_t *end, uint32_t count);
 void sx_stream_event(sx_stream *stream, const sx_event *event);
 bool sx_stream_pop(sx_stream *stream, sx_event *event);
 void sx_stream_free(sx_stream *stream);
