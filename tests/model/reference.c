@@ -85,7 +85,7 @@ typedef struct layer_shape {
     sx_qk_norm qk_norm;
     sx_activation activation;
     const sx_rope *rope;
-    bool half_cache; // keys and values are f16
+    const uint16_t *cache; // keys and values [2][count][kv_heads * head_dim], or NULL
 } layer_shape;
 
 static void attend(const layer_shape *s, const double *q, const double *k, const double *v, uint32_t count, double *out)
@@ -115,10 +115,15 @@ static void attend(const layer_shape *s, const double *q, const double *k, const
     free(scores);
 }
 
-static void round_to_half(double *values, size_t count)
+// A rounding to f16 is off by 2^-12 at most, and the sums behind it by far less.
+static void take_from_cache(const uint16_t *cache, double *values, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        values[i] = (double)sx_half_to_float(sx_float_to_half((float)values[i]));
+    for (size_t i = 0; i < count; i++) {
+        const double cached = (double)sx_half_to_float(cache[i]);
+        if (fabs(cached - values[i]) > 1.02 * 0x1p-11 * fabs(values[i]) + 1e-6)
+            fail_msg("the cache has %.9g where %.9g is computed", cached, values[i]);
+        values[i] = cached;
+    }
 }
 
 // out [count, H] = the attention's output for the normed input x [count, columns of q].
@@ -142,9 +147,9 @@ static void attention(const layer_shape *s, const sx_layer_weights *w, const dou
         normalise(&w->q_norm, q, count * s->heads, s->eps);
         normalise(&w->k_norm, k, count * s->kv_heads, s->eps);
     }
-    if (s->half_cache) {
-        round_to_half(k, (size_t)count * w->k.rows);
-        round_to_half(v, (size_t)count * w->v.rows);
+    if (s->cache) {
+        take_from_cache(s->cache, k, (size_t)count * w->k.rows);
+        take_from_cache(s->cache + (size_t)count * w->k.rows, v, (size_t)count * w->v.rows);
     }
     attend(s, q, k, v, count, y);
     multiply(&w->o, 0, y, count, out);
@@ -231,17 +236,26 @@ static void embed(const sx_tensor_ref *table, const uint32_t *tokens, uint32_t c
 }
 
 void reference_target(const sx_hparams *h, const sx_target_weights *w, const uint32_t *tokens, uint32_t count,
-                      bool half_cache, double *states, double *logits)
+                      const uint16_t *cache, double *states, double *logits)
 {
     const size_t size = (size_t)count * h->hidden;
     double *x = allocate(size, sizeof *x);
     embed(&w->token_embedding, tokens, count, (double)h->embedding_scale, x);
     for (uint32_t i = 0; i < h->layers; i++) {
         if (states) memcpy(states + i * size, x, size * sizeof *x);
-        const layer_shape s = {
-            h->heads,      h->kv_heads,         h->head_dim,        sx_layer_window(h, i),      h->ffn,
-            h->experts,    h->experts_used,     (double)h->rms_eps, (double)h->attention_scale, h->qk_norm,
-            h->activation, sx_layer_rope(h, i), half_cache};
+        const layer_shape s = {h->heads,
+                               h->kv_heads,
+                               h->head_dim,
+                               sx_layer_window(h, i),
+                               h->ffn,
+                               h->experts,
+                               h->experts_used,
+                               (double)h->rms_eps,
+                               (double)h->attention_scale,
+                               h->qk_norm,
+                               h->activation,
+                               sx_layer_rope(h, i),
+                               cache ? cache + (size_t)i * 2 * count * h->kv_heads * h->head_dim : NULL};
         run_layer(&s, &w->layers[i], NULL, x, count);
     }
     if (states) memcpy(states + h->layers * size, x, size * sizeof *x);
@@ -304,7 +318,7 @@ void reference_draft(const sx_draft *d, const sx_hparams *h, const sx_target_wei
                            sx_tensor_exists(&first->q_norm) ? SX_QK_NORM_BEFORE_ROPE : SX_QK_NORM_NONE,
                            SX_ACTIVATION_SILU,
                            &d->rope,
-                           false};
+                           NULL};
     for (uint32_t i = 0; i < d->layers; i++)
         run_layer(&s, &d->layer_weights[i], i ? NULL : input, x, pairs);
     memcpy(g, x, size * sizeof *x);

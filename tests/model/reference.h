@@ -6,10 +6,11 @@
 #include "model/draft.h"
 
 // Inputs of all layers and the last one's output [layers + 1, count, hidden], and logits [count, vocabulary]; either
-// may be NULL. With `half_cache` keys and values are rounded to f16, as a cache keeps them. Fails the running test on
+// may be NULL. `cache` (or NULL) has keys and values in f16 [layers][2][count][kv_heads * head_dim] that were computed
+// elsewhere: they are checked to be these but for their rounding, and go on in their place. Fails the running test on
 // read errors.
 void reference_target(const sx_hparams *hparams, const sx_target_weights *weights, const uint32_t *tokens,
-                      uint32_t count, bool half_cache, double *states, double *logits);
+                      uint32_t count, const uint16_t *cache, double *states, double *logits);
 
 // The extend pass: pair t is (states of the target at t, tokens[t + 1]) at position t, for t < count - 1. `states` as
 // above. features [count - 1, H]; signals [count - 1, rows] before their activation; fed_back [count - 1, H]; logits

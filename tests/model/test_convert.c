@@ -46,7 +46,7 @@ static results run(const char *path)
     r.fed_back = calloc(r.pairs * r.hidden, sizeof(double));
     r.logits = calloc((size_t)r.pairs * r.vocabulary, sizeof(double));
     double *states = calloc((size_t)(h.layers + 1) * 8 * h.hidden, sizeof(double));
-    reference_target(&h, &w, tokens, 8, false, states, NULL);
+    reference_target(&h, &w, tokens, 8, NULL, states, NULL);
     reference_draft(d, &h, &w, tokens, 8, states, NULL, r.signal_rows ? r.signals : NULL, r.fed_back, r.logits);
     free(states);
     sx_draft_close(d);

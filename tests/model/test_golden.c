@@ -69,7 +69,7 @@ static void check_target(const char *name)
     const size_t states = (size_t)(h.layers + 1) * g.count * h.hidden, logits = (size_t)g.count * h.vocabulary;
     assert_int_equal(size, (states + logits) * sizeof(float));
     double *found = malloc((states + logits) * sizeof *found);
-    reference_target(&h, &w, g.tokens, g.count, false, found, found + states);
+    reference_target(&h, &w, g.tokens, g.count, NULL, found, found + states);
     // The vectors are float32 results; this forward pass is in double.
     const double state_error = relative_error(found, (const float *)(void *)wanted, states);
     const double logit_error = relative_error(found + states, (const float *)(void *)wanted + states, logits);
@@ -126,7 +126,7 @@ static void check_draft(const char *layout, const char *suffix)
     double *features = malloc((size_t)pairs * d->hidden * sizeof *features), *signals = malloc((pairs * rows + 1) * 8u);
     double *fed_back = malloc((size_t)pairs * d->hidden * sizeof *fed_back);
     double *logits = malloc((size_t)pairs * d->draft_vocabulary * sizeof *logits);
-    reference_target(&h, &w, g.tokens, g.count, false, states, NULL);
+    reference_target(&h, &w, g.tokens, g.count, NULL, states, NULL);
     reference_draft(d, &h, &w, g.tokens, g.count, states, features, rows ? signals : NULL, fed_back, logits);
     compare_list("the feature", features + (size_t)last * d->hidden, sx_json_find(g.json, "last_feature"), 2e-5);
     compare_list("the state", fed_back + (size_t)last * d->hidden, sx_json_find(g.json, "last_state"), 2e-5);
