@@ -29,11 +29,11 @@ sx_status __wrap_sx_gpu_poll(sx_gpu *gpu, sx_gpu_ticket ticket, void *destinatio
     }
 }
 
-// From the command line: how many groups to run, and a test to leave out.
+// From the command line: how many groups to run, and a test to leave out, or the only one to run.
 static struct {
     int groups_left;
-    const char *skipped;
-} options = {1000, ""};
+    const char *skipped, *only;
+} options = {1000, "", ""};
 
 int test_main(void); // a test's main, renamed by -Dmain=test_main
 
@@ -49,6 +49,7 @@ int main(int argument_count, char **arguments)
     for (int i = 1; i + 1 < argument_count; i += 2) {
         if (strcmp(arguments[i], "--groups") == 0) options.groups_left = atoi(arguments[i + 1]);
         if (strcmp(arguments[i], "--skip") == 0) options.skipped = arguments[i + 1];
+        if (strcmp(arguments[i], "--only") == 0) options.only = arguments[i + 1];
     }
     tell_end(test_main());
     return 0;
@@ -75,6 +76,7 @@ int web_run_tests(const char *group, const struct CMUnitTest *tests, size_t coun
     if (setup && setup(&state) != 0) web_fail(group, 0, "setup failed");
     for (size_t i = 0; i < count; i++) {
         if (strcmp(tests[i].name, options.skipped) == 0) continue;
+        if (*options.only && strcmp(tests[i].name, options.only) != 0) continue;
         void *own = tests[i].initial ? tests[i].initial : state;
         tests[i].test(&own);
         printf("ok   %s\n", tests[i].name);

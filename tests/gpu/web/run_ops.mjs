@@ -1,5 +1,5 @@
 // Runs one op test, compiled by emcc (build_ops.sh), on Dawn for Node:
-//   node run_ops.mjs <program.mjs> <kernels.gen.mjs> <node_modules> [--plain] [--groups N] [--skip TEST]
+//   node run_ops.mjs <program.mjs> <kernels.gen.mjs> <node_modules> [--plain] [--groups N] [--skip TEST] [--only TEST]
 // --plain: without subgroups, as on GPUs whose subgroup size the kernels' shuffle variants are not made for.
 import { openDawn } from "./dawn.mjs";
 
