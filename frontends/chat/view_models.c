@@ -105,9 +105,9 @@ static int draw_list(chat_app *app, SDL_Rect rect)
         }
     }
     if (list->folder_count == 0) {
-        draw_text_in(draw, CHAT_FONT_SMALL, (SDL_Rect){rect.x + px(draw, 12), y + px(draw, 12), rect.w, px(draw, 24)},
-                     "No models in the usual folders (~/models, Downloads, caches of other tools).", draw->theme->faint,
-                     0);
+        draw_text_in(draw, CHAT_FONT_SMALL,
+                     (SDL_Rect){rect.x + px(draw, 12), y + px(draw, 12), rect.w - px(draw, 24), px(draw, 24)},
+                     "No models in the usual folders yet; open one of yours above.", draw->theme->faint, 0);
         y += px(draw, 36);
     }
     return y - start;

@@ -11,7 +11,9 @@
 
 #include <SDL.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // ---- The engine ----------------------------------------------------------------------------------------------------
 
@@ -30,14 +32,18 @@ static struct {
     sx_engine engines[8];
     sx_session session;
     int opened, destroyed, moved, losses; // losses: how often the device is still to be lost
-    bool refuse;
-    char asked[256]; // of the last opening: model, draft, context, KV type, template, device
+    bool refuse, refuse_signals;
+    char asked[256]; // of the last opening: model, draft, context, KV type, template, device, signal head
 } fake;
 
 static const chat_model_settings usual; // what a beginner has
 
 sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *error)
 {
+    if (fake.refuse_signals && desc->signals_path) {
+        snprintf(error->message, sizeof error->message, "%s: of another model", desc->signals_path);
+        return SX_ERROR_MISMATCH;
+    }
     if (fake.refuse) {
         *error = (sx_error){.status = SX_ERROR_FILE};
         snprintf(error->message, sizeof error->message, "%s: cannot be opened", desc->target_path);
@@ -46,6 +52,8 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     snprintf(fake.asked, sizeof fake.asked, "%s %s %u %d %s %s", desc->target_path ? desc->target_path : "bundled",
              desc->draft_path ? desc->draft_path : "-", desc->context, desc->kv_type,
              desc->template_name ? desc->template_name : "-", desc->device ? desc->device : "-");
+    size_t used = strlen(fake.asked);
+    if (desc->signals_path) snprintf(fake.asked + used, sizeof fake.asked - used, " %s", desc->signals_path);
     fake.engines[fake.opened] = (sx_engine){.number = fake.opened};
     *out = &fake.engines[fake.opened++];
     return SX_OK;
@@ -332,6 +340,40 @@ static void settings_reach_the_engine(void **unused)
     tear_down(&f);
 }
 
+static void touch(const char *folder, const char *name, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+// Draft and signal head beside a model are used; one that does not belong to it is left out, the other stays.
+static void what_lies_beside_is_used(void **unused)
+{
+    (void)unused;
+    char folder[] = "/tmp/chat-link-XXXXXX", paths[3][64], wanted[200];
+    assert_non_null(mkdtemp(folder));
+    touch(folder, "m.gguf", paths[0], sizeof paths[0]);
+    touch(folder, "m-draft.gguf", paths[1], sizeof paths[1]);
+    touch(folder, "m-signals.gguf", paths[2], sizeof paths[2]);
+    for (int refuse = 0; refuse < 2; refuse++) {
+        fixture f;
+        set_up(&f);
+        fake.refuse_signals = refuse;
+        link_open(&f.link, paths[0], NULL, &usual);
+        until_idle(&f);
+        assert_int_equal(f.link.phase, LINK_READY);
+        snprintf(wanted, sizeof wanted, "%s %s 0 0 - -%s%s", paths[0], paths[1], refuse ? "" : " ",
+                 refuse ? "" : paths[2]);
+        assert_string_equal(fake.asked, wanted);
+        tear_down(&f);
+    }
+    for (int i = 0; i < 3; i++)
+        unlink(paths[i]);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void until_estimated(fixture *f)
 {
     while (!f->link.estimated) {
@@ -373,7 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_steered),           cmocka_unit_test(lost_devices_are_survived),
         cmocka_unit_test(models_that_are_gone_are_told), cmocka_unit_test(settings_reach_the_engine),
-        cmocka_unit_test(memory_is_estimated),
+        cmocka_unit_test(memory_is_estimated),           cmocka_unit_test(what_lies_beside_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
