@@ -70,6 +70,44 @@ void web_write_info(web_json *json, const sx_engine_info *info)
     json_raw(json, "}");
 }
 
+// The rule as options of a reply: policy, thresholds of its signals, smoothing.
+static void write_rule(web_json *json, const char *key, const sx_exit_rule *rule)
+{
+    if (key)
+        json_key(json, key);
+    else
+        json_element(json);
+    json_raw(json, "{");
+    json_key(json, "options");
+    json_raw(json, "{");
+    json_text(json, "policy", "signals");
+    json_integer(json, "signals", rule->signals);
+    if (rule->signals & SX_SIGNAL_HAS_CONFIDENCE) json_number(json, "confidence", (double)rule->confidence);
+    if (rule->signals & SX_SIGNAL_HAS_PROGRESS) json_number(json, "progress", (double)rule->progress);
+    if (rule->signals & SX_SIGNAL_HAS_REMAIN) json_number(json, "remain", (double)rule->remain);
+    json_text(json, "smoothing", sx_smoothing_name(rule->smoothing));
+    if (rule->alpha > 0) json_number(json, "alpha", (double)rule->alpha);
+    json_raw(json, "}");
+    json_number(json, "accuracy", rule->accuracy);
+    json_number(json, "tokens", rule->tokens);
+    json_raw(json, "}");
+}
+
+void web_write_profile(web_json *json, const sx_profile *profile, bool other_format)
+{
+    json_raw(json, "{");
+    json_text(json, "modelName", profile->model_name);
+    json_boolean(json, "otherFormat", other_format);
+    json_number(json, "fullAccuracy", profile->full_accuracy);
+    json_number(json, "fullTokens", profile->full_tokens);
+    if (profile->has_chosen) write_rule(json, "chosen", &profile->chosen);
+    json_key(json, "levels");
+    json_raw(json, "[");
+    for (uint32_t i = 0; i < profile->level_count; ++i)
+        write_rule(json, NULL, &profile->levels[i]);
+    json_raw(json, "]}");
+}
+
 static void write_stats(web_json *json, const sx_stats *stats)
 {
     json_key(json, "stats");

@@ -9,6 +9,7 @@
 void web_write_progress(web_json *json, const sx_load_progress *progress);
 // All of sx_engine_info; `signals` is a list of names.
 void web_write_info(web_json *json, const sx_engine_info *info);
+void web_write_profile(web_json *json, const sx_profile *profile, bool other_format);
 // {"kind":"text","channel":"answer","text":"...","firstToken":3,"tokens":[5,6]}
 // {"kind":"signals","tokenIndex":7,"boundary":true,"raw":{"confidence":..,"progress":..,"remain":..},"smoothed":{..},"margin":-3,"entropy":1}
 //     (`raw` and `smoothed` are absent where the model has no signals)

@@ -184,6 +184,19 @@ sx_status web_tokenize(web_context *context, const char *input, size_t length, b
     return SX_OK;
 }
 
+sx_status web_profile(web_context *context, const char *text, size_t length)
+{
+    sx_error error = {0};
+    sx_profile profile;
+    bool other_format = false;
+    sx_status status = sx_profile_parse(text, length, "profile", &profile, &error);
+    if (status == SX_OK) status = sx_profile_check(&profile, "profile", context->engine, &other_format, &error);
+    if (status != SX_OK) return web_fail(context, status, &error);
+    json_clear(&context->json);
+    web_write_profile(&context->json, &profile, other_format);
+    return SX_OK;
+}
+
 sx_session *web_session_create(web_context *context, uint32_t tokens, uint32_t depth)
 {
     sx_error error = {0};

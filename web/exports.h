@@ -31,6 +31,9 @@ sx_status web_render(web_context *context, const char *options, size_t options_s
 // Text: {"tokens":[...]}.
 sx_status web_tokenize(web_context *context, const char *input, size_t length, bool special);
 
+// Reads a profile and checks that it is this model's. Text: as web_write_profile writes it.
+sx_status web_profile(web_context *context, const char *text, size_t length);
+
 sx_session *web_session_create(web_context *context, uint32_t tokens, uint32_t depth); // NULL: text holds the error
 void web_session_destroy(sx_session *session);
 sx_status web_session_begin(web_context *context, sx_session *session, const char *options, size_t options_size);

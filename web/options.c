@@ -45,7 +45,7 @@ static const field generate_fields[] = {
     {"confidence", FIELD_FLOAT, GENERATE(policy.confidence), 0},
     {"progress", FIELD_FLOAT, GENERATE(policy.progress), 0},
     {"remain", FIELD_FLOAT, GENERATE(policy.remain), 0},
-    {"smoothing", FIELD_CHOICE, GENERATE(policy.smoothing), "auto\0ewma\0momentum\0mean\0paragraph_mean\0raw\0"},
+    {"smoothing", FIELD_CHOICE, GENERATE(policy.smoothing), "auto\0ewma\0momentum\0mean\0paragraph-mean\0raw\0"},
     {"alpha", FIELD_FLOAT, GENERATE(policy.alpha), 0},
     {"margin", FIELD_FLOAT, GENERATE(policy.margin), 0},
     {"entropy", FIELD_FLOAT, GENERATE(policy.entropy), 0},

@@ -127,7 +127,7 @@ export interface GenerateOptions {
     progress?: number;
     /** Leave below, in tokens; default 200. */
     remain?: number;
-    smoothing?: 'auto' | 'ewma' | 'momentum' | 'mean' | 'paragraph_mean' | 'raw';
+    smoothing?: 'auto' | 'ewma' | 'momentum' | 'mean' | 'paragraph-mean' | 'raw';
     alpha?: number;
     margin?: number;
     entropy?: number;
@@ -145,6 +145,29 @@ export interface GenerateOptions {
     depth?: number;
     branch?: number;
     nodes?: number;
+}
+
+/** A rule of exit: options to be spread into those of a reply, and what it did on the prompts it was calibrated on. */
+export interface ExitRule {
+    options: Pick<GenerateOptions, 'policy' | 'signals' | 'confidence' | 'progress' | 'remain' | 'smoothing' | 'alpha'>;
+    /** Share of the prompts that were right. */
+    accuracy: number;
+    /** Mean thinking tokens. */
+    tokens: number;
+}
+
+/** What `specexit calibrate -o` wrote. */
+export interface Profile {
+    modelName: string;
+    /** It was calibrated on another quantisation of the model. */
+    otherFormat: boolean;
+    /** Without exit. */
+    fullAccuracy: number;
+    fullTokens: number;
+    /** For what was asked of `calibrate`. */
+    chosen?: ExitRule;
+    /** From think little to think long. */
+    levels: ExitRule[];
 }
 
 /** Confidence and progress in 0..1, remain in thinking tokens; null where the engine has no number. */
@@ -278,6 +301,8 @@ export interface Model {
     tokens(): Promise<number[]>;
     render(messages: readonly Message[], options?: { noThinking?: boolean }): Promise<string>;
     tokenize(text: string, options?: { special?: boolean }): Promise<number[]>;
+    /** The text of a profile; rejects with the code "format" or, for another model's, "mismatch". */
+    readProfile(text: string): Promise<Profile>;
     /** Told when the GPU was reset. The engine comes back by itself and a running reply goes on. */
     onDevice: (news: DeviceNews) => void;
     /** Destroys the GPU device, to try that. */

@@ -257,6 +257,10 @@ class Model {
         return this.#connection.call('tokenize', { text, special });
     }
 
+    readProfile(text) {
+        return this.#connection.call('readProfile', { text });
+    }
+
     // Called with { state: 'lost' | 'loading' | 'restored' | 'gone', ... } when the GPU was reset.
     set onDevice(listener) {
         this.#connection.onDevice = (news) => {

@@ -29,6 +29,7 @@ const methods = {
     tokens: ({ session }) => host.tokens(session),
     render: ({ options }) => host.render(options),
     tokenize: ({ text, special }) => host.tokenize(text, special),
+    readProfile: ({ text }) => host.readProfile(text),
     loseDevice: () => host.loseDevice(),
     cacheList: () => cache.list(),
     cacheRemove: ({ key }) => cache.remove(key),

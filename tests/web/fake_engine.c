@@ -119,6 +119,16 @@ sx_status sx_engine_render(const sx_engine *engine, const sx_message *messages, 
     return SX_OK;
 }
 
+// Profiles of a family are another model's.
+sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
+                           sx_error *error)
+{
+    (void)engine;
+    *other_format = profile->model_exact != 0;
+    if (!profile->model_family) return SX_OK;
+    return sx_fail(error, SX_ERROR_MISMATCH, "%s: was calibrated on another model (%s)", name, profile->model_name);
+}
+
 sx_status sx_engine_tokenize(const sx_engine *engine, const char *text, size_t length, bool special, uint32_t **tokens,
                              uint32_t *count, sx_error *error)
 {

@@ -277,6 +277,41 @@ pageTest('settings reach the engine', async (page) => {
     await idle(page);
 });
 
+pageTest('a profile gives a scale of how long to think', async (page) => {
+    const rule = (confidence, tokens) => ({ signals: ['confidence'], confidence, accuracy: 0.9 + tokens / 1000, thinking_tokens: tokens });
+    const file = (given) => ({ name: 'arithmetic.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(given)) });
+    const profile = { model: 'm', full_accuracy: 1, full_thinking_tokens: 200, levels: [rule(0.125, 10), rule(0.875, 60)] };
+    const options = () => page.evaluate(async () => {
+        const { generateOptions, thresholds } = await import('/page/settings.js');
+        return { ...generateOptions(), drawn: thresholds().confidence };
+    });
+    await page.click('#settings');
+    await page.setInputFiles('input[name=profile]', file({ ...profile, model_family: '00000000000000aa' }));
+    await page.waitForSelector('.profile [role=alert]');
+    assert.match(await page.textContent('.profile [role=alert]'), /another model/);
+    assert.equal(await page.locator('input[name=effort]').count(), 0);
+    await page.setInputFiles('input[name=profile]', file(profile));
+    await page.waitForSelector('input[name=effort]');
+    assert.match(await page.textContent('#effort-text'), /^Level 2 of 2: about 60 tokens of thinking, 96 % right$/);
+    await page.focus('input[name=effort]');
+    await page.keyboard.press('Home');
+    assert.match(await page.textContent('#effort-text'), /^Level 1 of 2: about 10 tokens/);
+    await shoot(page, 'profile');
+    assert.deepEqual((({ policy, signals, confidence, drawn }) => ({ policy, signals, confidence, drawn }))(await options()),
+        { policy: 'signals', signals: 1, confidence: 0.125, drawn: 0.125 });
+    await page.reload();
+    await ready(page);
+    assert.equal((await options()).confidence, 0.125);
+    await page.click('#settings');
+    await page.focus('input[name=effort]');
+    await page.keyboard.press('End');
+    assert.match(await page.textContent('#effort-text'), /^As long as it wants: about 200 tokens/);
+    assert.equal((await options()).policy, 'none');
+    await page.click('text=Forget it');
+    assert.equal(await page.locator('input[name=effort]').count(), 0);
+    assert.equal((await options()).policy, 'auto');
+});
+
 pageTest('what a model writes cannot become code', async (page) => {
     const html = await page.evaluate(async () => {
         const { renderMarkdown } = await import('/page/markdown.js');

@@ -177,6 +177,36 @@ static void test_reply(void **state)
     web_destroy(context);
 }
 
+static void test_profile(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"model\": \"m\", \"full_accuracy\": 0.97, \"full_thinking_tokens\": 265, \"chosen\": {\"signals\": "
+        "[\"confidence\", \"remain\"], \"confidence\": 0.75, \"remain\": 900, \"smoothing\": \"paragraph-mean\", "
+        "\"alpha\": "
+        "0.25, \"accuracy\": 0.5, \"thinking_tokens\": 55}, \"levels\": [{\"signals\": [\"progress\"], \"progress\": "
+        "0.5}]}";
+    web_context *context = web_create();
+    assert_int_equal(web_profile(context, text, strlen(text)), SX_OK);
+    assert_string_equal(
+        web_text(context),
+        "{\"modelName\":\"m\",\"otherFormat\":false,\"fullAccuracy\":0.97,\"fullTokens\":265,\"chosen\":{"
+        "\"options\":{\"policy\":\"signals\",\"signals\":5,\"confidence\":0.75,\"remain\":900,\"smoothing\":"
+        "\"paragraph-mean\",\"alpha\":0.25},\"accuracy\":0.5,\"tokens\":55},\"levels\":[{\"options\":{"
+        "\"policy\":\"signals\",\"signals\":2,\"progress\":0.5,\"smoothing\":\"auto\"},\"accuracy\":0,"
+        "\"tokens\":0}]}");
+    // What is written can be asked for.
+    static const char options[] = "policy\0signals\0signals\0005\0smoothing\0paragraph-mean\0";
+    web_generate generate;
+    sx_error error;
+    assert_int_equal(parse(options, sizeof options - 1, &generate, &error), SX_OK);
+    assert_int_equal(generate.desc.policy.smoothing, SX_SMOOTH_PARAGRAPH_MEAN);
+    web_generate_free(&generate);
+    assert_int_equal(web_profile(context, "{}", 2), SX_ERROR_FORMAT);
+    assert_non_null(strstr(web_text(context), "\"message\":\"profile"));
+    web_destroy(context);
+}
+
 static void test_failures(void **state)
 {
     (void)state;
@@ -195,7 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options), cmocka_unit_test(test_damaged_options), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_reply),   cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_reply),   cmocka_unit_test(test_profile),         cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@ import { load } from '../specexit.js';
 import { $, announce, formatBytes, h, openDialog } from './dom.js';
 import { noWebGpuHelp } from './help.js';
 import { openModels, sortFiles } from './models.js';
+import { takeProfile } from './profile.js';
 import { Race } from './race.js';
 import { ReplyView } from './reply_view.js';
 import { applyTheme, generateOptions, openSettings, settings, thresholds } from './settings.js';
@@ -63,6 +64,7 @@ async function loadModel(what) {
         model.onDevice = onDevice;
         showModel('ready', model.info.modelName);
         announce(`${model.info.modelName} is ready.`);
+        await takeProfile(model, settings.profile).catch((error) => showNotice(error.message));
     } catch (error) {
         if (error.name === 'AbortError') {
             if (loading === controller) showModel('failed', 'No model');
@@ -388,7 +390,7 @@ function connect() {
     };
     $('view-chat').onclick = () => showView('chat');
     $('view-race').onclick = () => showView('race');
-    $('settings').onclick = openSettings;
+    $('settings').onclick = () => openSettings(() => model);
     $('model').onclick = () => openModels({ info: model?.info ?? null, load: loadModel });
     $('menu').onclick = () => setMenu(!$('sidebar').classList.contains('open'));
     $('new-chat').onclick = startConversation;

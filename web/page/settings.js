@@ -1,5 +1,6 @@
 // Settings: kept in localStorage, edited in a dialog, turned into the engine's options.
 import { h, openDialog } from './dom.js';
+import { scale, stopAt, takeProfile, usualPlace } from './profile.js';
 
 const KEY = 'specexit-settings';
 
@@ -11,6 +12,9 @@ const DEFAULTS = {
     progress: 0.3,
     remain: 200,
     overrideThresholds: false,
+    profile: '', // text of the file
+    profileName: '',
+    effort: null, // place on the profile's scale
     minimumThinking: 0,
     softBudget: 0,
     hardBudget: 0,
@@ -50,9 +54,16 @@ function save() {
     applyTheme();
 }
 
-// The thresholds in force, to be drawn: the user's, else the model's own (`calibrated`), else the defaults.
+// What the profile says, where nothing else was asked for.
+function profileOptions() {
+    const signals = settings.policy === 'auto' || settings.policy === 'signals';
+    return (signals && !settings.overrideThresholds && stopAt(settings.effort)?.options) || {};
+}
+
+// The thresholds in force, to be drawn: the user's, else the profile's, else the model's own (`calibrated`), else the
+// defaults.
 export function thresholds(calibrated = {}) {
-    const { confidence, progress, remain } = settings.overrideThresholds ? settings : { ...DEFAULTS, ...calibrated };
+    const { confidence, progress, remain } = settings.overrideThresholds ? settings : { ...DEFAULTS, ...calibrated, ...profileOptions() };
     return { confidence, progress, remain };
 }
 
@@ -60,6 +71,7 @@ export function generateOptions() {
     const s = settings;
     return {
         policy: s.policy,
+        ...profileOptions(),
         ...(s.overrideThresholds && { confidence: s.confidence, progress: s.progress, remain: s.remain }),
         minimumThinking: s.minimumThinking || undefined,
         softBudget: s.softBudget || undefined,
@@ -113,9 +125,60 @@ function group(title, ...fields) {
     return h('fieldset', { class: 'group' }, h('legend', {}, title), h('div', { class: 'fields' }, fields));
 }
 
-function thinkingGroup() {
+// A profile is chosen for the model that is loaded: `model()`.
+function profileFields(model) {
+    const fields = h('div', { class: 'field full profile' });
+    const say = h('output', { id: 'effort-text' });
+    const choose = async (file) => {
+        try {
+            const text = await file.text();
+            await takeProfile(model(), text);
+            Object.assign(settings, { profile: text, profileName: file.name, effort: null });
+        } catch (error) {
+            Object.assign(settings, { profile: '', profileName: '' });
+            draw(error.message);
+            return;
+        } finally {
+            save();
+        }
+        draw();
+    };
+    const forget = async () => {
+        Object.assign(settings, { profile: '', profileName: '', effort: null });
+        save();
+        await takeProfile(model(), '');
+        draw();
+    };
+    const slider = () => {
+        const input = h('input', { type: 'range', name: 'effort', min: 0, max: scale().length - 1, step: 1, 'aria-label': 'How long to think', 'aria-describedby': 'effort-text' });
+        input.value = settings.effort ?? usualPlace();
+        input.oninput = () => {
+            settings.effort = Number(input.value);
+            save();
+            say.textContent = stopAt(settings.effort).text;
+        };
+        say.textContent = stopAt(settings.effort).text;
+        return [h('div', { class: 'effort' }, h('span', {}, 'Think little'), input, h('span', {}, 'think long')), say];
+    };
+    function draw(problem) {
+        const file = h('input', { type: 'file', name: 'profile', accept: 'application/json,.json', class: 'hidden', disabled: !model() });
+        file.onchange = () => file.files[0] && choose(file.files[0]);
+        fields.replaceChildren(
+            h('div', { class: 'row' }, h('span', { class: 'grow' }, settings.profileName ? `Profile: ${settings.profileName}` : 'Profile'),
+                h('label', { class: 'quiet button' }, 'Choose a file', file),
+                settings.profileName && h('button', { type: 'button', class: 'quiet', onclick: forget }, 'Forget it')),
+            ...(scale().length ? slider() : []),
+            h('small', { role: problem ? 'alert' : undefined }, problem ?? (scale().length ? 'Measured on the problems it was calibrated on.' : 'A file that “specexit calibrate” wrote for this model: how long to think, with what it costs.')),
+        );
+    }
+    draw();
+    return fields;
+}
+
+function thinkingGroup(model) {
     return group(
         'When thinking ends',
+        profileFields(model),
         choiceField('policy', 'Policy', [
             ['auto', 'Automatic'], ['signals', 'The three signals'], ['margin', 'Margin of the close marker'],
             ['entropy', 'Entropy after the close marker'], ['none', 'Only when the model says so'],
@@ -144,7 +207,7 @@ function samplingGroup() {
     );
 }
 
-export function openSettings() {
+export function openSettings(model) {
     const system = h('textarea', { name: 'system', rows: 3 }, settings.system);
     system.onchange = () => {
         settings.system = system.value;
@@ -152,7 +215,7 @@ export function openSettings() {
     };
     const reset = h('button', { type: 'button', class: 'secondary' }, 'Back to the defaults');
     const dialog = openDialog('Settings', [
-        thinkingGroup(),
+        thinkingGroup(model),
         samplingGroup(),
         group(
             'Speculation',
@@ -163,10 +226,11 @@ export function openSettings() {
             choiceField('theme', 'Appearance', [['system', 'As the system'], ['light', 'Light'], ['dark', 'Dark']])),
         h('div', { class: 'row' }, reset),
     ]);
-    reset.onclick = () => {
+    reset.onclick = async () => {
         Object.assign(settings, DEFAULTS);
         save();
+        await takeProfile(model(), '');
         dialog.close();
-        openSettings();
+        openSettings(model);
     };
 }

@@ -269,6 +269,10 @@ export class Host {
         return this.#require().tokenize(text, special);
     }
 
+    readProfile(text) {
+        return this.#require().readProfile(text);
+    }
+
     tokens(id) {
         return this.#wasm.tokens(this.#session(id).pointer);
     }

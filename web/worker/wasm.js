@@ -124,6 +124,12 @@ export class Wasm {
         return this.text().tokens;
     }
 
+    readProfile(text) {
+        this.#withBytes(encoder.encode(text), (pointer, size) =>
+            this.#check(this.#module._web_profile(this.#context, pointer, size)));
+        return this.text();
+    }
+
     createSession({ context = 0, depth = 0 } = {}) {
         const session = this.#module._web_session_create(this.#context, context, depth);
         if (!session) {
