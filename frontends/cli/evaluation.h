@@ -33,7 +33,7 @@ typedef struct cli_record {
 typedef struct cli_evaluation {
     char model[128], model_hash[20], draft[128], device[256], setting[2048], prompts_hash[20];
     uint32_t prompts, mode_count;
-    char modes[CLI_MAXIMUM_MODES][48];
+    char modes[CLI_MAXIMUM_MODES][CLI_MODE_NAME];
     bool natural[CLI_MAXIMUM_MODES];
     cli_record *records; // [count], owned
     uint32_t count, capacity;

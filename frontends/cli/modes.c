@@ -208,7 +208,7 @@ static bool parse_mode(const char *text, const cli_options *options, cli_mode *m
     mode->drafting = cli_options_describe(options).drafting;
     mode->calibrated = options->calibrated;
     snprintf(mode->name, sizeof mode->name, "%s", text);
-    char name[48];
+    char name[CLI_MODE_NAME];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
     const char *equals = strchr(text, '=');
     if (strcmp(name, "first") == 0) {
@@ -235,7 +235,7 @@ uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode 
     bool natural = false;
     for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
-        char text[48];
+        char text[CLI_MODE_NAME];
         if (length == 0 || length >= sizeof text || count == CLI_MAXIMUM_MODES) {
             cli_text_printf(message, "--modes needs up to %d names with commas between them", CLI_MAXIMUM_MODES);
             return 0;

@@ -5,8 +5,10 @@
 #include "options.h"
 #include "reply.h"
 
+enum { CLI_MAXIMUM_MODES = 16, CLI_MODE_NAME = 160 }; // a name may hold the path of a profile
+
 typedef struct cli_mode {
-    char name[48]; // as it was written
+    char name[CLI_MODE_NAME]; // as it was written
     sx_policy policy;
     sx_drafting drafting;
     bool natural; // the thinking ends by itself: its signals can be drawn, and `first` measured on it
@@ -17,8 +19,6 @@ typedef struct cli_mode {
     bool profiled;         // the policy is that of a file, whose name says too little of it
     sx_profile calibrated; // what --profile or, when profiled, that file holds
 } cli_mode;
-
-enum { CLI_MAXIMUM_MODES = 16 };
 
 // Parses a list such as "plain,speculative,budget=60". Returns the count, or 0 with a sentence.
 uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode modes[CLI_MAXIMUM_MODES],
