@@ -2,9 +2,10 @@
 """The tables of RESULTS.md, as Markdown on standard output.
 
     bench.py bundled [--limit N] [--modes LIST]    the bundled model on held-out problems, all modes in one run
-    bench.py published NAME... [--prefill N] [--decode N]
+    bench.py published NAME... [--prefill N] [--decode N] [--draft PATH]
                                                    prefill, decode, bandwidth, load times and memory of models that
-                                                   tools/models.sh fetched, or of GGUF files given by path
+                                                   tools/models.sh fetched, or of GGUF files given by path, such as those
+                                                   of tools/random_model.py
 
 Uses build/release (or --build FOLDER) and the driver that the environment names (VK_ICD_FILENAMES).
 """
@@ -119,27 +120,33 @@ def model_path(name):
 def published(options):
     heading(options)
     bandwidth = copy_bandwidth(options)
+    print("load %.1f after measuring the copy\n" % os.getloadavg()[0], flush=True)
     print("| model | prefill %d, tokens/s | decode %d, tokens/s | weights GB/s | copy GB/s | load cold, warm, s | "
-          "peak RssAnon MB | device MB | file MB |" % (options.prefill, options.decode))
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+          "peak RssAnon, estimate, file MB |" % (options.prefill, options.decode))
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in options.name:
         path = model_path(name)
         with tempfile.TemporaryDirectory() as cache:
             env = dict(os.environ, XDG_CACHE_HOME=cache)
-            cold = json_lines(options, "info", "--json", "-m", path, env=env)[0]
-            warm = json_lines(options, "info", "--json", "-m", path, env=env)[0]
+            context = str(max(256, options.prefill + options.decode + 8))
+            load = ["--json", "-m", path, "--context", context] + (["-d", options.draft] if options.draft else [])
+            cold = json_lines(options, "info", *load, env=env)[0]
+            warm = json_lines(options, "info", *load, env=env)[0]
+            estimate = json_lines(options, "info", "--estimate", *load, env=env)[0]
             # Ids that every vocabulary has and that are no markers; what they mean does not matter here.
             ids = ",".join(str(300 + i * 7 % 256) for i in range(options.prefill))
-            run = ["run", "--json", "-m", path, "--tokens", ids, "-n", str(options.decode), "--drafting", "none", "-p", "none",
-                   "--no-loop-guard", "--context", str(max(256, options.prefill + options.decode + 8))]
+            run = ["run", *load, "--tokens", ids, "-n", str(options.decode), "--drafting", "none", "-p", "none",
+                   "--no-loop-guard"]
             stats = json_lines(options, *run, env=env)[-1]["stats"]
             peak = peak_anonymous(options, run, env)
         tokens = max(stats["tokens"], 1)
         decode = tokens / stats["decode_seconds"]
-        device = warm["weight_bytes"] + warm["kv_bytes"] + warm["scratch_bytes"]
-        print("| %s | %.1f | %.1f | %.2f | %.2f | %.1f, %.1f | %.0f | %.0f | %.0f |" % (
-            name, options.prefill / stats["prefill_seconds"], decode, decode * warm["weight_bytes"] / 1e9, bandwidth,
-            cold["load_seconds"], warm["load_seconds"], peak, device / 1e6, os.path.getsize(path) / 1e6))
+        # What a token reads: the target's matrices. The output head counts once where it is tied to the embeddings.
+        size = sum(os.path.getsize(file) for file in [path] + ([options.draft] if options.draft else []))
+        print("| %s | %.1f | %.1f | %.2f | %.2f | %.1f, %.1f | %.0f, %.0f, %.0f |" % (
+            os.path.basename(name), options.prefill / stats["prefill_seconds"], decode,
+            decode * os.path.getsize(path) / 1e9, bandwidth, cold["load_seconds"], warm["load_seconds"], peak,
+            (estimate["weight_bytes"] + estimate["session_bytes"]) / 1e6, size / 1e6), flush=True)
 
 
 def main():
@@ -153,6 +160,7 @@ def main():
     command.add_argument("name", nargs="+")
     command.add_argument("--prefill", type=int, default=64)
     command.add_argument("--decode", type=int, default=32)
+    command.add_argument("--draft")
     options = parser.parse_args()
     bundled(options) if options.command == "bundled" else published(options)
 
