@@ -143,6 +143,7 @@ typedef struct sx_engine_info {
     char device[128];
     uint32_t layers, hidden, vocabulary, context;
     uint64_t parameters;
+    uint64_t model_exact, model_family; // which model it is, with and without its quantisation (sx_model_identity)
     uint64_t weight_bytes, kv_bytes, scratch_bytes; // on the device; kv (the draft's, too) and scratch for one session
     uint32_t signals;                               // SX_SIGNAL_HAS_*
     sx_exit_thresholds thresholds; // what the draft or signal head was calibrated with, else sx_policy's defaults
@@ -277,9 +278,9 @@ typedef struct sx_profile {
 sx_status sx_profile_read(const char *path, sx_profile *out, sx_error *error);
 // The same from memory; `name` is for messages.
 sx_status sx_profile_parse(const char *text, size_t length, const char *name, sx_profile *out, sx_error *error);
-// SX_OK, or SX_ERROR_MISMATCH when the profile is another model's. `*other_format` (may be NULL) is true where only the
-// quantisation is another, which is worth a warning.
-sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
+// SX_OK, or SX_ERROR_MISMATCH when the profile is not one of the model that `info` is of. `*other_format` (may be NULL)
+// is true where only the quantisation is another, which is worth a warning.
+sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine_info *info, bool *other_format,
                            sx_error *error);
 
 typedef enum sx_draft_kind {

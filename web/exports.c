@@ -189,8 +189,10 @@ sx_status web_profile(web_context *context, const char *text, size_t length)
     sx_error error = {0};
     sx_profile profile;
     bool other_format = false;
+    sx_engine_info info;
+    sx_engine_get_info(context->engine, &info);
     sx_status status = sx_profile_parse(text, length, "profile", &profile, &error);
-    if (status == SX_OK) status = sx_profile_check(&profile, "profile", context->engine, &other_format, &error);
+    if (status == SX_OK) status = sx_profile_check(&profile, "profile", &info, &other_format, &error);
     if (status != SX_OK) return web_fail(context, status, &error);
     json_clear(&context->json);
     web_write_profile(&context->json, &profile, other_format);

@@ -127,7 +127,9 @@ int cli_profile_check(cli_context *context, const sx_profile *profile, const cha
     sx_error error = {0};
     bool other_format;
     if (!name) return CLI_EXIT_OK;
-    if (sx_profile_check(profile, name, engine, &other_format, &error) != SX_OK)
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    if (sx_profile_check(profile, name, &info, &other_format, &error) != SX_OK)
         return cli_fail(context, "%s", error.message);
     if (other_format)
         cli_note(context, "%s: was calibrated on another quantisation of this model; its accuracy may not hold", name);

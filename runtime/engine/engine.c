@@ -134,7 +134,7 @@ static sx_status check_card(sx_engine *engine, const sx_signal_card *card, const
 {
     bool other_format;
     const sx_status status =
-        sx_signal_card_check(card, name, engine->fingerprint, engine->family, &other_format, error);
+        sx_signal_card_check(card, name, engine->info.model_exact, engine->info.model_family, &other_format, error);
     if (status != SX_OK || !other_format) return status;
     engine->info.signals_other_format = true;
     sx_engine_log(engine,
@@ -172,15 +172,13 @@ static sx_status read_model(sx_engine *engine, const sx_engine_desc *desc, sx_er
     return status;
 }
 
-// What saved sessions, traces and signals are told apart by. In browsers there are only the last of them, and reading
-// takes longer.
+// What saved sessions, traces, signals and profiles are told apart by.
 static sx_status identify(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     const sx_load *load = engine->load;
     const sx_signal_card *card = load->signals ? &load->signals->card : load->draft ? &load->draft->card : NULL;
-    if (sx_gpu_get_info(engine->gpu)->backend == SX_GPU_BACKEND_WEBGPU && !(card && card->count)) return SX_OK;
-    sx_status status =
-        sx_target_fingerprint(&engine->hparams, &load->target, &engine->fingerprint, &engine->family, error);
+    sx_status status = sx_target_fingerprint(&engine->hparams, &load->target, &engine->info.model_exact,
+                                             &engine->info.model_family, error);
     if (status == SX_OK && load->draft) {
         status = sx_draft_fingerprint(load->draft, &engine->draft_fingerprint, error);
         // Requantised, it is another draft.
@@ -501,21 +499,10 @@ void sx_engine_destroy(sx_engine *engine)
 
 void sx_engine_get_identity(const sx_engine *engine, sx_model_identity *out)
 {
-    *out =
-        (sx_model_identity){.exact = engine->fingerprint, .family = engine->family, .state_count = engine->aux.count};
+    *out = (sx_model_identity){
+        .exact = engine->info.model_exact, .family = engine->info.model_family, .state_count = engine->aux.count};
     memcpy(out->state_layers, engine->aux.layers, sizeof out->state_layers);
     out->state_width = engine->aux.count * engine->hparams.hidden;
-}
-
-sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
-                           sx_error *error)
-{
-    if (other_format) *other_format = profile->model_exact && profile->model_exact != engine->fingerprint;
-    if (!profile->model_family || profile->model_family == engine->family) return SX_OK;
-    return sx_fail(error, SX_ERROR_MISMATCH,
-                   "%s: was calibrated on another model (%.120s); calibrate this one: `specexit trace`, then `specexit "
-                   "calibrate`",
-                   name, profile->model_name);
 }
 
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)

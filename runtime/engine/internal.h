@@ -44,12 +44,11 @@ struct sx_engine {
     sx_target target;
     bool has_draft;
     sx_eagle draft;
-    sx_aux aux;                              // which states are kept; `out` stays NULL here
-    uint32_t signal_mask;                    // SX_SIGNAL_*: rows of signal_rows that exist
-    sx_gpu_binding signal_rows;              // float32 [SX_SIGNALS, aux_count * H]
-    sx_pace pace;                            // what AUTO drafting has measured, for all sessions
-    uint64_t family;                         // the target's, whatever its quantisation
-    uint64_t fingerprint, draft_fingerprint; // whose keys and values a saved session has; 0 without a draft
+    sx_aux aux;                 // which states are kept; `out` stays NULL here
+    uint32_t signal_mask;       // SX_SIGNAL_*: rows of signal_rows that exist
+    sx_gpu_binding signal_rows; // float32 [SX_SIGNALS, aux_count * H]
+    sx_pace pace;               // what AUTO drafting has measured, for all sessions
+    uint64_t draft_fingerprint; // with info.model_exact, whose keys and values a saved session has; 0 without a draft
     // Defaults for sessions.
     uint32_t context;
     uint32_t prefill_limit; // rows of a chunk of a prompt that there is scratch for

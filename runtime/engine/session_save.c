@@ -86,7 +86,7 @@ static sx_session_head make_head(const sx_session *session, const SxState *state
         .magic = "SXSESSN",
         .version = SX_SESSION_FILE_VERSION,
         .head_bytes = sizeof(sx_session_head),
-        .model = engine->fingerprint,
+        .model = engine->info.model_exact,
         .draft = draft ? engine->draft_fingerprint : 0,
         .kv_type = (uint32_t)engine->kv_type,
         .layers = b->kv.layers,
@@ -214,7 +214,7 @@ static sx_session_wanted wanted_of(const sx_session *session)
 {
     const sx_engine *engine = session->engine;
     const sx_session_buffers *b = &session->buffers;
-    return (sx_session_wanted){.model = engine->fingerprint,
+    return (sx_session_wanted){.model = engine->info.model_exact,
                                .draft = engine->has_draft ? engine->draft_fingerprint : 0,
                                .kv_type = (uint32_t)engine->kv_type,
                                .layers = b->kv.layers,

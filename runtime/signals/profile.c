@@ -272,3 +272,14 @@ sx_status sx_profile_read(const char *path, sx_profile *out, sx_error *error)
     sx_file_close(file);
     return status;
 }
+
+sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine_info *info, bool *other_format,
+                           sx_error *error)
+{
+    if (other_format) *other_format = profile->model_exact && profile->model_exact != info->model_exact;
+    if (!profile->model_family || profile->model_family == info->model_family) return SX_OK;
+    return sx_fail(error, SX_ERROR_MISMATCH,
+                   "%s: was calibrated on another model (%.120s); calibrate this one: `specexit trace`, then `specexit "
+                   "calibrate`",
+                   name, profile->model_name);
+}

@@ -88,6 +88,8 @@ sx_status sx_engine_create(const sx_engine_desc *desc, bool (*on_progress)(void 
     if (strstr(path, "warn") && desc->log) desc->log(desc->log_user, "warning: pipelines.bin is damaged, ignored");
     *out = calloc(1, sizeof **out);
     (*out)->info = (sx_engine_info){.model_name = "scripted",
+                                    .model_exact = 1,
+                                    .model_family = 7,
                                     .architecture = "script",
                                     .format = "none",
                                     .template_name = "qwen3",
@@ -437,7 +439,7 @@ sx_status sx_convert_draft(const sx_convert_desc *desc, sx_error *error)
 void sx_engine_get_identity(const sx_engine *engine, sx_model_identity *out)
 {
     (void)engine;
-    *out = (sx_model_identity){.exact = 1, .family = 2, .state_count = 1, .state_layers = {1}, .state_width = 8};
+    *out = (sx_model_identity){.exact = 1, .family = 7, .state_count = 1, .state_layers = {1}, .state_width = 8};
 }
 
 bool sx_engine_ends_step(const sx_engine *engine, uint32_t token)
@@ -469,16 +471,6 @@ sx_status sx_session_force_answer(sx_session *session, uint32_t position, sx_for
 {
     (void)session, (void)position, (void)answer;
     return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no branches");
-}
-
-// The family is 7, whatever the model.
-sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
-                           sx_error *error)
-{
-    (void)engine;
-    *other_format = profile->model_exact && profile->model_exact != 1;
-    if (!profile->model_family || profile->model_family == 7) return SX_OK;
-    return sx_fail(error, SX_ERROR_MISMATCH, "%s: was calibrated on another model (%s)", name, profile->model_name);
 }
 
 sx_status sx_train_signals(const sx_train_desc *desc, sx_train_report *report, sx_error *error)

@@ -89,6 +89,8 @@ void sx_engine_destroy(sx_engine *engine)
 void sx_engine_get_info(const sx_engine *engine, sx_engine_info *info)
 {
     *info = (sx_engine_info){.model_name = "Scripted model",
+                             .model_exact = 1,
+                             .model_family = 7,
                              .architecture = "fake",
                              .format = "none",
                              .template_name = "qwen3",
@@ -117,16 +119,6 @@ sx_status sx_engine_render(const sx_engine *engine, const sx_message *messages, 
     (void)engine, (void)no_thinking, (void)error;
     *out = strdup(count ? messages[count - 1].content : "");
     return SX_OK;
-}
-
-// Profiles of a family are another model's.
-sx_status sx_profile_check(const sx_profile *profile, const char *name, const sx_engine *engine, bool *other_format,
-                           sx_error *error)
-{
-    (void)engine;
-    *other_format = profile->model_exact != 0;
-    if (!profile->model_family) return SX_OK;
-    return sx_fail(error, SX_ERROR_MISMATCH, "%s: was calibrated on another model (%s)", name, profile->model_name);
 }
 
 sx_status sx_engine_tokenize(const sx_engine *engine, const char *text, size_t length, bool special, uint32_t **tokens,

@@ -146,9 +146,8 @@ static void test_json(void **state)
     json_free(&json);
 }
 
-static void test_reply(void **state)
+static web_context *open_model(void)
 {
-    (void)state;
     web_context *context = web_create();
     assert_int_equal(web_source_add(context, 7, "model.gguf", sizeof model_bytes, false), SX_OK);
     static const char tested[] = "selftest_known\0true\0selftest_lossless\0true\0selftest_acceptance\0"
@@ -156,6 +155,13 @@ static void test_reply(void **state)
     assert_int_equal(web_engine_open(context, tested, sizeof tested - 1), SX_OK);
     while (web_engine_poll(context) == SX_PENDING)
         assert_non_null(strstr(web_text(context), "\"fraction\":"));
+    return context;
+}
+
+static void test_reply(void **state)
+{
+    (void)state;
+    web_context *context = open_model();
     assert_non_null(strstr(web_text(context), "\"stage\":\"ready\",\"fraction\":1"));
     web_engine_info(context);
     assert_non_null(strstr(web_text(context), "\"signals\":[\"confidence\",\"progress\",\"remain\"]"));
@@ -186,7 +192,7 @@ static void test_profile(void **state)
         "\"alpha\": "
         "0.25, \"accuracy\": 0.5, \"thinking_tokens\": 55}, \"levels\": [{\"signals\": [\"progress\"], \"progress\": "
         "0.5}]}";
-    web_context *context = web_create();
+    web_context *context = open_model();
     assert_int_equal(web_profile(context, text, strlen(text)), SX_OK);
     assert_string_equal(
         web_text(context),
@@ -202,6 +208,10 @@ static void test_profile(void **state)
     assert_int_equal(parse(options, sizeof options - 1, &generate, &error), SX_OK);
     assert_int_equal(generate.desc.policy.smoothing, SX_SMOOTH_PARAGRAPH_MEAN);
     web_generate_free(&generate);
+    static const char others[] =
+        "{\"model\": \"m\", \"model_family\": \"00000000000000aa\", \"levels\": [{\"signals\": "
+        "[\"progress\"], \"progress\": 0.5}]}";
+    assert_int_equal(web_profile(context, others, strlen(others)), SX_ERROR_MISMATCH);
     assert_int_equal(web_profile(context, "{}", 2), SX_ERROR_FORMAT);
     assert_non_null(strstr(web_text(context), "\"message\":\"profile"));
     web_destroy(context);
