@@ -350,6 +350,25 @@ void app_export(chat_app *app, bool json)
     chat_text_free(&notice);
 }
 
+void app_check_profile(chat_app *app)
+{
+    chat_state *state = &app->state;
+    const sx_engine_info *info = &app->link.info;
+    if (app->profile_checked || app->link.phase != LINK_READY) return;
+    app->profile_checked = true;
+    bool other_format = false;
+    sx_error error = {0};
+    if (!state->profile.has_chosen && !state->profile.level_count) {
+        if (info->signals_other_format)
+            app_say(app, "The signals were learnt on another quantisation of this model: they may say less.");
+    } else if (sx_profile_check(&state->profile, "The profile", info, &other_format, &error) != SX_OK) {
+        state->profile = (sx_profile){0};
+        app_say(app, error.message);
+    } else if (other_format) {
+        app_say(app, "The profile was calibrated on another quantisation of this model: its accuracy may not hold.");
+    }
+}
+
 // The profile that the model's settings name, or the one beside the model.
 static void read_profile(chat_app *app)
 {
@@ -358,9 +377,11 @@ static void read_profile(chat_app *app)
     char *path = named[0] ? chat_copy(named) : model[0] ? models_beside(model, MODEL_PROFILE) : NULL;
     sx_error error = {0};
     state->profile = (sx_profile){0};
+    sx_watch_begin(&state->watch, NULL);
     if (path && strcmp(path, "-") != 0 && sx_profile_read(path, &state->profile, &error) != SX_OK)
         app_say(app, error.message);
     free(path);
+    app->profile_checked = false;
 }
 
 void app_read_model_settings(chat_app *app)

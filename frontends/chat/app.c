@@ -156,6 +156,7 @@ static void hear_engine(chat_app *app)
             app_save(app);
         }
     }
+    app_check_profile(app);
     app_ask_next(app);
     if (app->link.estimated) {
         models_take(&app->models, app->link.estimating, &app->link.estimate);

@@ -77,7 +77,8 @@ typedef struct chat_app {
     sx_device_info devices[8];
     uint32_t device_count;
     char *data_folder;
-    char *home;         // NULL: none
+    char *home; // NULL: none
+    bool profile_checked;
     const char *device; // of this run, for any model; NULL: as remembered
     platform_desktop desktop;
     float density;      // pixels of the screen in a unit of the window system
@@ -117,6 +118,7 @@ void app_copy_text(const char *text, size_t length);
 void app_export(chat_app *app, bool json);
 void app_open_model(chat_app *app, const char *path);
 void app_read_model_settings(chat_app *app); // state.model and state.profile of settings.model, as remembered
+void app_check_profile(chat_app *app);       // whether state.profile is one of the model, once that is loaded
 void app_change_model(chat_app *app, const chat_model_settings *model); // remembered; takes effect with the next line
 void app_reload_model(chat_app *app);
 void app_estimate(chat_app *app, const char *path); // asks for a model's memory, where nothing else is asked for

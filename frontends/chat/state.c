@@ -258,6 +258,13 @@ uint32_t chat_say(chat_state *state, int32_t parent, const char *text, int64_t n
     return say_in(state, state->current, parent, text, now);
 }
 
+// The profile's rule that a conversation follows; NULL: none.
+static const sx_exit_rule *rule_of(const chat_state *state, const chat_steering *steering)
+{
+    bool by_signals = steering->policy == SX_POLICY_AUTO || steering->policy == SX_POLICY_SIGNALS;
+    return by_signals ? chat_rule(state, steering->effort) : NULL;
+}
+
 static uint32_t begin_reply_in(chat_state *state, chat_conversation *conversation, uint32_t parent, double now)
 {
     assert(!state->streaming);
@@ -267,6 +274,7 @@ static uint32_t begin_reply_in(chat_state *state, chat_conversation *conversatio
         sx_exit_thresholds thresholds = chat_thresholds_of(state, &conversation->steering);
         message->thresholds = (chat_thresholds){thresholds.confidence, thresholds.progress, thresholds.remain};
     }
+    sx_watch_begin(&state->watch, rule_of(state, &conversation->steering) ? &state->profile.range : NULL);
     state->streaming = conversation;
     state->reply = conversation->count - 1;
     state->started = now;
@@ -419,9 +427,19 @@ static void take_text(chat_state *state, chat_message *message, const sx_event *
     if (!message->left || event->first_token <= message->exit_token) message->exit_length = message->thinking.length;
 }
 
+static void watch_event(chat_state *state, const sx_event *event)
+{
+    static const char unlike[] =
+        "This question looks unlike those the profile was calibrated on: its accuracy may not hold.";
+    if (sx_watch_unlike(&state->watch)) return; // said already
+    sx_watch_event(&state->watch, event);
+    if (sx_watch_unlike(&state->watch)) chat_text_set(&state->notice, unlike, sizeof unlike - 1);
+}
+
 void chat_apply_event(chat_state *state, const sx_event *event, double now)
 {
     if (!state->streaming) return;
+    watch_event(state, event);
     chat_message *message = &state->streaming->messages[state->reply];
     take_stats(message, &event->stats, now - state->started);
     message->version++;
@@ -544,7 +562,7 @@ sx_exit_thresholds chat_thresholds_of(const chat_state *state, const chat_steeri
 {
     float effort = steering->effort;
     const sx_exit_thresholds *middle = &state->calibrated;
-    const sx_exit_rule *rule = steering->policy <= SX_POLICY_SIGNALS ? chat_rule(state, effort) : NULL;
+    const sx_exit_rule *rule = rule_of(state, steering);
     if (rule)
         return (sx_exit_thresholds){.confidence = rule->confidence, .progress = rule->progress, .remain = rule->remain};
     return (sx_exit_thresholds){.confidence = between(0.3f, middle->confidence, 0.99f, effort),
@@ -562,8 +580,7 @@ bool chat_effort_is_calibrated(float effort)
 sx_policy chat_policy(const chat_state *state, const chat_steering *steering)
 {
     sx_policy policy = {.kind = steering->policy};
-    bool by_signals = policy.kind == SX_POLICY_AUTO || policy.kind == SX_POLICY_SIGNALS;
-    const sx_exit_rule *rule = by_signals ? chat_rule(state, steering->effort) : NULL;
+    const sx_exit_rule *rule = rule_of(state, steering);
     if (steering->effort >= 0.995f) {
         policy.kind = SX_POLICY_NONE;
     } else if (rule) {

@@ -89,6 +89,7 @@ typedef struct chat_state {
     chat_model_settings model;     // of settings.model, as they are to be when it is loaded next
     sx_exit_thresholds calibrated; // of the model that is open: where the slider's middle is
     sx_profile profile;            // of that model; level_count 0: the slider moves the thresholds themselves
+    sx_watch watch;                // of the reply being generated: whether the profile was made for its like
     chat_text notice;              // one line for the user until dismissed
 } chat_state;
 

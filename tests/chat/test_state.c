@@ -266,6 +266,35 @@ static void slider_follows_a_profile(void **unused)
     chat_state_free(&state);
 }
 
+static void unlike_questions_are_told(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_state_init(&state, 1);
+    state.profile =
+        (sx_profile){.level_count = 1, .levels = {{.signals = SX_SIGNAL_HAS_CONFIDENCE, .confidence = 0.9f}}};
+    state.profile.range = (sx_signal_range){.steps = 1, .signals = SX_SIGNAL_HAS_CONFIDENCE, .limit = 1};
+    state.profile.range.scale[0][0][0] = 1; // the logit of the confidence, around 0
+    const struct {
+        sx_policy_kind policy;
+        float confidence;
+        bool told;
+    } cases[] = {{SX_POLICY_AUTO, 0.6f, false}, {SX_POLICY_AUTO, 0.99f, true}, {SX_POLICY_MARGIN, 0.99f, false}};
+    for (unsigned i = 0; i < 3; i++) {
+        chat_steer(&state, (chat_steering){.effort = 0.2f, .policy = cases[i].policy});
+        chat_begin_reply(&state, chat_say(&state, -1, "?", 1), 0);
+        const sx_event step = {
+            .kind = SX_EVENT_SIGNALS, .has_signals = true, .boundary = true, .raw = {cases[i].confidence, 0.5f, 10}};
+        chat_apply_event(&state, &step, 1);
+        assert_int_equal(state.notice.length > 0, cases[i].told);
+        chat_text_clear(&state.notice);
+        chat_apply_event(&state, &step, 2); // once is enough
+        assert_int_equal(state.notice.length, 0);
+        state.streaming = NULL;
+    }
+    chat_state_free(&state);
+}
+
 static void questions_wait_their_turn(void **unused)
 {
     (void)unused;
@@ -397,11 +426,17 @@ static void import_reads_what_export_writes(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reply_streams_and_folds),         cmocka_unit_test(keep_thinking_withdraws_the_answer),
-        cmocka_unit_test(branches_keep_everything),        cmocka_unit_test(conversations_come_and_go),
-        cmocka_unit_test(slider_moves_all_thresholds),     cmocka_unit_test(steering_belongs_to_the_conversation),
-        cmocka_unit_test(slider_follows_a_profile),        cmocka_unit_test(questions_wait_their_turn),
-        cmocka_unit_test(editor_undoes_and_recalls),       cmocka_unit_test(export_escapes),
+        cmocka_unit_test(reply_streams_and_folds),
+        cmocka_unit_test(keep_thinking_withdraws_the_answer),
+        cmocka_unit_test(branches_keep_everything),
+        cmocka_unit_test(conversations_come_and_go),
+        cmocka_unit_test(slider_moves_all_thresholds),
+        cmocka_unit_test(steering_belongs_to_the_conversation),
+        cmocka_unit_test(slider_follows_a_profile),
+        cmocka_unit_test(unlike_questions_are_told),
+        cmocka_unit_test(questions_wait_their_turn),
+        cmocka_unit_test(editor_undoes_and_recalls),
+        cmocka_unit_test(export_escapes),
         cmocka_unit_test(import_reads_what_export_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,6 +321,19 @@ static void files_are_dropped(void **unused)
     assert_non_null(strstr(app->state.notice.data, "holds no rule"));
     assert_int_equal(app->state.profile.level_count, 1); // as before
 
+    static const char others[] =
+        "{\"model\": \"Another\", \"model_family\": \"00000000000000aa\", \"levels\": [{\"signals\": "
+        "[\"confidence\"], \"confidence\": 0.5, \"accuracy\": 0.9, \"thinking_tokens\": 40}]}";
+    write_file("others.json", others, strlen(others));
+    snprintf(path, sizeof path, "%s/others.json", home);
+    link_phase phase = app->link.phase; // without a device there is no model it could be held against
+    app->link.phase = LINK_READY;
+    app->link.info.model_family = 7;
+    drop(app, path);
+    assert_non_null(strstr(app->state.notice.data, "another model (Another)"));
+    assert_int_equal(app->state.profile.level_count, 0);
+    app->link.phase = phase;
+
     snprintf(path, sizeof path, "%s/models", home);
     sx_make_folders(path, NULL);
     write_file("models/a.gguf", "GGUF", 4);
