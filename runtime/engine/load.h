@@ -17,6 +17,7 @@ struct sx_load {
     sx_session *probe;       // the session that records the first tapes and runs the self-tests
     bool tested;             // the self-test's result is known already
     uint32_t test_step;
+    bool hidden_read; // of the step's pass
     float *test_rows; // [2, hidden + vocabulary] of the device's self-test
     double begin_time;
 };

@@ -39,16 +39,22 @@ static sx_status submit_pass(sx_session *probe, uint32_t pass, sx_error *error)
     return status;
 }
 
-// The last token's hidden state, and behind it its logits where the pass makes them.
+// The last token's hidden state, and behind it its logits where the pass makes them. In a browser each read takes some
+// calls, and what has arrived is not asked for again.
 static sx_status read_pass(sx_engine *engine, uint32_t pass, float *row, sx_error *error)
 {
-    const sx_session *probe = engine->load->probe;
+    sx_load *load = engine->load;
+    const sx_session *probe = load->probe;
     const uint64_t hidden = engine->hparams.hidden * sizeof(float), logits = engine->hparams.vocabulary * sizeof(float);
     const uint64_t at = pass_rows(probe, pass) == 1 ? 0 : TEST_TOKENS - 1;
-    sx_status status = sx_gpu_read(engine->gpu, probe->buffers.scratch.hidden, at * hidden, row, hidden, error);
+    sx_status status = SX_OK;
+    if (!load->hidden_read)
+        status = sx_gpu_read(engine->gpu, probe->buffers.scratch.hidden, at * hidden, row, hidden, error);
+    load->hidden_read = status == SX_OK;
     if (status == SX_OK && pass)
         status =
             sx_gpu_read(engine->gpu, probe->buffers.logits, at * logits, row + engine->hparams.hidden, logits, error);
+    if (status == SX_OK) load->hidden_read = false;
     return status;
 }
 
