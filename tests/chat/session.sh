@@ -25,12 +25,12 @@ export DISPLAY=$display HOME=$folder SDL_VIDEODRIVER=x11
 unset XDG_DATA_HOME XDG_CACHE_HOME
 
 wait_for() { # seconds, what, command...
-    seconds=$1 what=$2
+    tries=$(($1 * 10)) what=$2
     shift 2
     while ! "$@" >/dev/null 2>&1; do
-        seconds=$((seconds - 1))
-        [ $seconds -gt 0 ] || fail "no $what"
-        sleep 1
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || fail "no $what"
+        sleep 0.1
     done
 }
 query() { # prints one value
@@ -92,10 +92,10 @@ key ctrl+t
 key ctrl+r
 wait_for 180 "second answer" answered 2
 
-# As long as it wants, until it is told to answer; then on from there.
+# As long as it wants, until it is told to answer; then on from there. Nothing that is bundled is thought about for longer.
 value() { query "select $1 from messages where role = 2 order by conversation, number desc limit 1"; }
 key alt+Up alt+Up alt+Up alt+Up alt+Up alt+Up
-xdotool type --delay 40 "Start at 18, add 7, subtract 2, subtract 11, add 9."
+xdotool type --delay 40 "Compute 17, then +12, then *2, then +9, then +12, then +12, then +2, then +2, then -3."
 key Return
 thinks() { [ "$(query "select count(*) from messages where role = 2 and length(thinking) > 4")" = 3 ]; }
 wait_for 60 thinking thinks
