@@ -192,7 +192,8 @@ sx_status sx_session_warm(sx_session *session, sx_error *error)
          .greedy = true},
         prefill_key(session, most, 1),
     };
-    sx_gpu_tape *tapes[3];
+    sx_gpu_tape *tapes[SX_TAPES_AT_ONCE];
+    _Static_assert(sizeof keys / sizeof *keys <= SX_TAPES_AT_ONCE, "one for each key");
     return sx_tapes_get(session->engine, &session->buffers, &session->tapes, keys, most > SX_MAX_ROWS ? 3 : 2, tapes,
                         error);
 }

@@ -53,7 +53,7 @@ typedef struct sx_tape_key {
     bool greedy; // cycles and resampling: of the sampler, the part that sx_settings_greedy needs
 } sx_tape_key;
 
-enum { SX_TAPE_CACHE = 24, SX_TAPES_AT_ONCE = 2, SX_NGRAM_LONGEST = 4 };
+enum { SX_TAPE_CACHE = 24, SX_TAPES_AT_ONCE = 3, SX_NGRAM_LONGEST = 4 };
 typedef struct sx_tape_entry {
     sx_tape_key key;
     sx_gpu_tape *tape; // NULL: free
