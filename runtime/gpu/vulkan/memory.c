@@ -95,8 +95,10 @@ static VkResult create_block(vk_device *device, uint32_t type, uint64_t size, vk
     VkResult result = device->vkAllocateMemory(device->handle, &info, NULL, &block->memory);
     if (result == VK_SUCCESS &&
         (device->physical.memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT)) {
-        void *mapped;
+        void *mapped = NULL;
         result = device->vkMapMemory(device->handle, block->memory, 0, VK_WHOLE_SIZE, 0, &mapped);
+        // Lavapipe of Mesa 25 says VK_SUCCESS and hands on what mmap returned when it failed.
+        if (result == VK_SUCCESS && (!mapped || (intptr_t)mapped == -1)) result = VK_ERROR_MEMORY_MAP_FAILED;
         if (result == VK_SUCCESS) {
             block->mapped = mapped;
         } else {
