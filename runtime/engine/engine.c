@@ -305,11 +305,11 @@ sx_status sx_engine_open(const sx_engine_desc *desc, sx_engine **out, sx_error *
     sx_selftest_begin(engine, &desc->selftest);
     sx_status status = open_sources(engine, desc, error);
     if (status == SX_OK) status = read_model(engine, desc, error);
+    if (status == SX_OK) status = identify(engine, desc, error);
     if (status == SX_OK) {
         fill_info(engine);
         choose_context(engine, desc->context);
         status = open_device(engine, desc, error);
-        if (status == SX_OK) status = identify(engine, desc, error);
     }
     if (status != SX_OK) {
         sx_engine_destroy(engine);

@@ -221,7 +221,6 @@ static sx_status record_tape(const sx_engine *engine, const sx_session_buffers *
     const sx_status status = sx_gpu_tape_create(engine->gpu, labels[key->kind], &entry->tape, error);
     if (status != SX_OK) return status;
     entry->key = *key;
-    entry->used = ++cache->clock;
     sx_pass pass = {.ops = &engine->ops, .tape = entry->tape, .scratch = &buffers->scratch, .splits = key->splits};
     record(&pass, engine, buffers, key);
     cache->recorded++;
