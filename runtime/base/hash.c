@@ -27,3 +27,19 @@ uint64_t sx_hash64(uint64_t seed, const void *data, size_t size)
     if (at < size) hash = mix(hash, little_endian(bytes + at, size - at));
     return mix(hash, 0xa5);
 }
+
+bool sx_hash_read(const char *text, uint64_t *out)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < 16; i++) {
+        const char c = text[i];
+        const int digit = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : -1;
+        if (digit < 0) return false;
+        hash = hash << 4 | (uint64_t)digit;
+    }
+    *out = hash;
+    return !text[16];
+}

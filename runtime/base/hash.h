@@ -2,6 +2,7 @@
 #ifndef SX_BASE_HASH_H
 #define SX_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +20,8 @@ static inline uint64_t sx_hash(uint64_t hash, const void *data, size_t size)
 // Eight bytes at a time: for gigabytes that are checked again and again. The same on every machine; hashing in pieces
 // gives another value than hashing the whole.
 uint64_t sx_hash64(uint64_t hash, const void *data, size_t size);
+
+// As files write them, "%016llx": false unless the text is 16 hexadecimal digits and nothing else.
+bool sx_hash_read(const char *text, uint64_t *out);
 
 #endif

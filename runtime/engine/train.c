@@ -51,34 +51,29 @@ static sx_status fit_on_device(const sx_train_desc *desc, const fit_source *sour
 }
 
 // What was learnt from what, for whoever finds the file.
-enum { CARD_ENTRIES = 6 };
-typedef char card_texts[CARD_ENTRIES][256];
-_Static_assert((int)CARD_ENTRIES <= (int)SX_CARD_MOST, "a card holds them");
+typedef char card_texts[SX_CARD_KEYS][256];
 
 // The texts must outlive the card.
 static void fill_card(sx_signal_card *card, card_texts text, const sx_trace_info *info, const sx_train_report *report)
 {
-    static const char *const keys[CARD_ENTRIES] = {"specexit.card.target",        "specexit.card.target_fingerprint",
-                                                   "specexit.card.target_family", "specexit.card.replies",
-                                                   "specexit.card.data",          "specexit.card.scores"};
-    snprintf(text[0], sizeof text[0], "%s (%s)", info->model_name, info->format);
-    snprintf(text[1], sizeof text[1], "%016llx", (unsigned long long)info->model.exact);
-    snprintf(text[2], sizeof text[2], "%016llx", (unsigned long long)info->model.family);
-    snprintf(text[3], sizeof text[3], "%.250s", info->setting);
-    snprintf(text[4], sizeof text[4], "%u prompts (%u held out to choose penalties), %llu tokens, %llu boundaries%s",
-             report->prompts, report->held_prompts, (unsigned long long)report->tokens,
-             (unsigned long long)report->boundaries,
+    snprintf(text[SX_CARD_TARGET], sizeof text[SX_CARD_TARGET], "%s (%s)", info->model_name, info->format);
+    snprintf(text[SX_CARD_EXACT], sizeof text[SX_CARD_EXACT], "%016llx", (unsigned long long)info->model.exact);
+    snprintf(text[SX_CARD_FAMILY], sizeof text[SX_CARD_FAMILY], "%016llx", (unsigned long long)info->model.family);
+    snprintf(text[SX_CARD_REPLIES], sizeof text[SX_CARD_REPLIES], "%.250s", info->setting);
+    snprintf(text[SX_CARD_DATA], sizeof text[SX_CARD_DATA],
+             "%u prompts (%u held out to choose penalties), %llu tokens, %llu boundaries%s", report->prompts,
+             report->held_prompts, (unsigned long long)report->tokens, (unsigned long long)report->boundaries,
              report->confidence_alone ? "; confidence is the model's own sureness" : "");
-    snprintf(text[5], sizeof text[5],
+    snprintf(text[SX_CARD_SCORES], sizeof text[SX_CARD_SCORES],
              "held out: losses %.4f %.4f %.4f (constants: %.4f %.4f %.4f), correlations %.3f %.3f %.3f, AUC of "
              "confidence %.3f within problems, %.3f across",
              report->score[0].held_loss, report->score[1].held_loss, report->score[2].held_loss,
              report->score[0].baseline_loss, report->score[1].baseline_loss, report->score[2].baseline_loss,
              report->score[0].correlation, report->score[1].correlation, report->score[2].correlation,
              report->auc_within, report->auc_across);
-    card->count = CARD_ENTRIES;
-    for (int i = 0; i < CARD_ENTRIES; i++)
-        card->entry[i] = (sx_card_entry){keys[i], text[i]};
+    card->count = SX_CARD_KEYS;
+    for (int key = 0; key < SX_CARD_KEYS; key++)
+        card->entry[key] = (sx_card_entry){sx_card_keys[key], text[key]};
 }
 
 static sx_status check_draft(const sx_draft *draft, const sx_trace_info *info, sx_error *error)

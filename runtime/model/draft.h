@@ -35,12 +35,21 @@ typedef struct sx_exit_defaults {
 typedef struct sx_card_entry {
     const char *key, *text;
 } sx_card_entry;
-enum { SX_CARD_MOST = 8 };
+typedef enum sx_card_key {
+    SX_CARD_TARGET = 0,
+    SX_CARD_EXACT,
+    SX_CARD_FAMILY,
+    SX_CARD_REPLIES,
+    SX_CARD_DATA,
+    SX_CARD_SCORES,
+    SX_CARD_KEYS
+} sx_card_key;
+extern const char *const sx_card_keys[SX_CARD_KEYS];
 typedef struct sx_signal_card {
-    sx_card_entry entry[SX_CARD_MOST]; // [count], all that the file has
+    sx_card_entry entry[SX_CARD_KEYS]; // [count], all that the file has
     uint32_t count;
     const char *target;     // the model the rows were learnt on, in words; "" where the file does not say
-    uint64_t exact, family; // its sx_target_fingerprint and sx_target_family; 0 likewise
+    uint64_t exact, family; // both of its sx_target_fingerprint; 0 likewise
 } sx_signal_card;
 // SX_OK, or SX_ERROR_MISMATCH where the card names another model. `*other_format`: only its quantisation is another.
 // `name` is the file's.

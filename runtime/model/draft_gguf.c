@@ -1,9 +1,9 @@
 // Drafts and signal heads in GGUF: our own, and llama.cpp's in both generations of keys.
+#include "base/hash.h"
 #include "model/draft_parts.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 const sx_draft_names sx_draft_gguf_names = {
@@ -111,33 +111,31 @@ sx_status sx_read_exit_keys(const sx_gguf *gguf, sx_arena *arena, uint32_t *sign
 
 // ---- Cards ---------------------------------------------------------------------------------------------------------
 
-// 16 hexadecimal digits.
+const char *const sx_card_keys[SX_CARD_KEYS] = {"specexit.card.target",        "specexit.card.target_fingerprint",
+                                                "specexit.card.target_family", "specexit.card.replies",
+                                                "specexit.card.data",          "specexit.card.scores"};
+
 static sx_status read_hash(const char *name, const sx_card_entry *entry, uint64_t *out, sx_error *error)
 {
-    char *end;
-    *out = strtoull(entry->text, &end, 16);
-    if (end == entry->text + 16 && !*end) return SX_OK;
+    if (sx_hash_read(entry->text, out)) return SX_OK;
     return sx_fail(error, SX_ERROR_FORMAT, "%s: key %s must be 16 hexadecimal digits", name, entry->key);
 }
 
 static sx_status read_card(const sx_gguf *gguf, sx_arena *arena, sx_signal_card *card, sx_error *error)
 {
-    static const char *const keys[] = {"specexit.card.target",        "specexit.card.target_fingerprint",
-                                       "specexit.card.target_family", "specexit.card.replies",
-                                       "specexit.card.data",          "specexit.card.scores"};
     const char *name = sx_gguf_source(gguf)->name;
     *card = (sx_signal_card){.target = ""};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    for (int key = 0; key < SX_CARD_KEYS; key++) {
         sx_gguf_string text = {NULL, 0};
-        sx_status status = sx_gguf_get_string(gguf, keys[i], false, &text, error);
+        sx_status status = sx_gguf_get_string(gguf, sx_card_keys[key], false, &text, error);
         if (status != SX_OK) return status;
         if (!text.data) continue;
         sx_card_entry *entry = &card->entry[card->count++];
-        *entry = (sx_card_entry){keys[i], sx_arena_string(arena, text.data, text.length)};
+        *entry = (sx_card_entry){sx_card_keys[key], sx_arena_string(arena, text.data, text.length)};
         if (!entry->text) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", name);
-        if (i == 0) card->target = entry->text;
-        if (i == 1) status = read_hash(name, entry, &card->exact, error);
-        if (i == 2) status = read_hash(name, entry, &card->family, error);
+        if (key == SX_CARD_TARGET) card->target = entry->text;
+        if (key == SX_CARD_EXACT) status = read_hash(name, entry, &card->exact, error);
+        if (key == SX_CARD_FAMILY) status = read_hash(name, entry, &card->family, error);
         if (status != SX_OK) return status;
     }
     return SX_OK;

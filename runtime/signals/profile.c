@@ -1,5 +1,6 @@
 // Profiles: rules of exit as files, written and read.
 #include "base/file.h"
+#include "base/hash.h"
 #include "model/json.h"
 #include "specexit_signals.h"
 
@@ -214,10 +215,7 @@ static bool read_range(const sx_json *object, sx_signal_range *range)
 // 16 hexadecimal digits, or nothing.
 static bool read_hash(const sx_json *root, const char *key, uint64_t *out)
 {
-    const char *text = string_of(root, key);
-    char *end;
-    *out = strtoull(text, &end, 16);
-    return !*text ? !sx_json_find(root, key) : end == text + 16 && !*end;
+    return sx_json_find(root, key) ? sx_hash_read(string_of(root, key), out) : true;
 }
 
 static bool read_rules(const sx_json *root, sx_profile *out)
