@@ -34,38 +34,62 @@ static bool is_model(const char *name)
 
 typedef struct beside_search {
     const char *model; // its name
-    model_part part;
     size_t stem;
-    char *found; // a name
-    bool exact;
-    unsigned count, models;
+    unsigned models; // in its folder
+    struct {
+        char *found; // a name
+        bool exact;
+        unsigned count;
+    } parts[MODEL_PART_COUNT];
 } beside_search;
 
 static bool look_beside(void *user, const platform_entry *entry)
 {
     beside_search *search = user;
     search->models += !entry->folder && is_model(entry->name);
-    if (entry->folder || models_part_of(entry->name) != search->part || strcmp(entry->name, search->model) == 0)
-        return true;
-    search->exact = strncmp(entry->name, search->model, search->stem) == 0;
-    search->count++;
-    free(search->found);
-    search->found = chat_copy(entry->name);
-    return !search->exact;
+    model_part part = models_part_of(entry->name);
+    if (entry->folder || part == MODEL_PART_COUNT || strcmp(entry->name, search->model) == 0) return true;
+    if (search->parts[part].exact) return true;
+    search->parts[part].exact = strncmp(entry->name, search->model, search->stem) == 0;
+    search->parts[part].count++;
+    free(search->parts[part].found);
+    search->parts[part].found = chat_copy(entry->name);
+    return true;
+}
+
+// What lies in the folder of the model at `path`, read once for all parts.
+static beside_search search_beside(const char *path)
+{
+    const char *name = platform_file_name(path);
+    beside_search search = {.model = name, .stem = strlen(name) > 5 ? strlen(name) - 5 : strlen(name)};
+    chat_text folder = {0};
+    chat_text_append(&folder, path, (size_t)(name - path));
+    platform_list(folder.length ? folder.data : "./", look_beside, &search);
+    chat_text_free(&folder);
+    return search;
+}
+
+static bool is_beside(const beside_search *search, model_part part)
+{
+    return search->parts[part].exact || (search->parts[part].count == 1 && search->models <= 1);
+}
+
+static void forget_search(beside_search *search)
+{
+    for (int part = 0; part < MODEL_PART_COUNT; part++)
+        free(search->parts[part].found);
 }
 
 char *models_beside(const char *path, model_part part)
 {
-    const char *name = platform_file_name(path);
-    beside_search search = {.model = name, .part = part, .stem = strlen(name) > 5 ? strlen(name) - 5 : strlen(name)};
-    chat_text folder = {0}, found = {0};
-    chat_text_append(&folder, path, (size_t)(name - path));
-    if (!folder.length) chat_text_add(&folder, "./");
-    platform_list(folder.data, look_beside, &search);
-    if (search.exact || (search.count == 1 && search.models <= 1))
-        chat_text_printf(&found, "%s%s", folder.data, search.found);
-    free(search.found);
-    chat_text_free(&folder);
+    beside_search search = search_beside(path);
+    chat_text found = {0};
+    if (is_beside(&search, part)) {
+        size_t folder = (size_t)(search.model - path);
+        if (folder) chat_text_append(&found, path, folder);
+        chat_text_printf(&found, "%s%s", folder ? "" : "./", search.parts[part].found);
+    }
+    forget_search(&search);
     return found.data;
 }
 
@@ -84,11 +108,10 @@ static void add_file(model_list *list, const char *path, uint64_t bytes)
         list->files = chat_reallocate(list->files, list->capacity, sizeof *list->files);
     }
     model_file file = {.path = chat_copy(path), .bytes = bytes, .folder = list->folder_count - 1};
-    for (int part = 0; part < MODEL_PART_COUNT; part++) {
-        char *beside = models_beside(path, (model_part)part);
-        file.parts[part] = beside != NULL;
-        free(beside);
-    }
+    beside_search search = search_beside(path);
+    for (int part = 0; part < MODEL_PART_COUNT; part++)
+        file.parts[part] = is_beside(&search, (model_part)part);
+    forget_search(&search);
     list->files[list->count++] = file;
 }
 
