@@ -92,14 +92,22 @@ key ctrl+t
 key ctrl+r
 wait_for 180 "second answer" answered 2
 
-# As long as it wants, until it is told to answer; then on from there. Nothing that is bundled is thought about for longer.
+# As long as it wants, until it is told to answer; then on from there. The program is held while the database is looked at,
+# or a quick machine would have thought to the end before the key is pressed.
+held() {
+    kill -STOP $chat
+    "$@" && return
+    kill -CONT $chat
+    return 1
+}
 value() { query "select $1 from messages where role = 2 order by conversation, number desc limit 1"; }
 key alt+Up alt+Up alt+Up alt+Up alt+Up alt+Up
 xdotool type --delay 40 "Compute 17, then +12, then *2, then +9, then +12, then +12, then +2, then +2, then -3."
 key Return
 thinks() { [ "$(query "select count(*) from messages where role = 2 and length(thinking) > 4")" = 3 ]; }
-wait_for 60 thinking thinks
+wait_for 60 thinking held thinks
 key Escape
+kill -CONT $chat
 wait_for 180 "answer by hand" answered 3
 [ "$(value exit_reason)" = 8 ] || fail "the thinking was not ended by hand: $(value exit_sentence)"
 before=$(value thinking_tokens)
