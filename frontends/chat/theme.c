@@ -1,9 +1,9 @@
 #include "theme.h"
 
-#define RGB(hex)                                                                                                       \
-    {                                                                                                                  \
-        (hex) >> 16 & 255, (hex) >> 8 & 255, (hex)&255, 255                                                            \
-    }
+// Versions of clang-format disagree about braces in macros.
+// clang-format off
+#define RGB(hex) {(hex) >> 16 & 255, (hex) >> 8 & 255, (hex) & 255, 255}
+// clang-format on
 
 const chat_theme chat_theme_light = {
     .background = RGB(0xFCFBF9),

@@ -14,26 +14,18 @@ static const char *const check_names[] = {"auto", "number", "choice", "exact", N
 static const char *const color_names[] = {"auto", "always", "never", NULL};
 
 #define AT(field) offsetof(cli_options, field)
-#define FLAG(name, letter, group, field, help)                                                                         \
-    {                                                                                                                  \
-        name, letter, group, CLI_FLAG, AT(field), NULL, help, 0, 0, NULL                                               \
-    }
-#define TEXT(name, letter, group, field, argument, help)                                                               \
-    {                                                                                                                  \
-        name, letter, group, CLI_STRING, AT(field), argument, help, 0, 0, NULL                                         \
-    }
-#define COUNT(name, letter, group, field, low, high, help)                                                             \
-    {                                                                                                                  \
-        name, letter, group, CLI_COUNT, AT(field), "N", help, low, high, NULL                                          \
-    }
-#define FLOAT(name, letter, group, field, low, high, help)                                                             \
-    {                                                                                                                  \
-        name, letter, group, CLI_FLOAT, AT(field), "X", help, low, high, NULL                                          \
-    }
-#define CHOICE(name, letter, group, field, argument, list, help)                                                       \
-    {                                                                                                                  \
-        name, letter, group, CLI_CHOICE, AT(field), argument, help, 0, 0, list                                         \
-    }
+// Versions of clang-format disagree about braces in macros.
+// clang-format off
+#define FLAG(name, letter, group, field, help) {name, letter, group, CLI_FLAG, AT(field), NULL, help, 0, 0, NULL}
+#define TEXT(name, letter, group, field, argument, help) \
+    {name, letter, group, CLI_STRING, AT(field), argument, help, 0, 0, NULL}
+#define COUNT(name, letter, group, field, low, high, help) \
+    {name, letter, group, CLI_COUNT, AT(field), "N", help, low, high, NULL}
+#define FLOAT(name, letter, group, field, low, high, help) \
+    {name, letter, group, CLI_FLOAT, AT(field), "X", help, low, high, NULL}
+#define CHOICE(name, letter, group, field, argument, list, help) \
+    {name, letter, group, CLI_CHOICE, AT(field), argument, help, 0, 0, list}
+// clang-format on
 
 enum {
     MODEL = CLI_GROUP_MODEL,

@@ -15,14 +15,11 @@ typedef struct ladder {
     sx_drafting shape[SX_PACE_SHAPES];
 } ladder;
 
-#define CHAIN(levels)                                                                                                  \
-    {                                                                                                                  \
-        .kind = SX_DRAFT_CHAIN, .depth = levels, .branch = 1, .nodes = levels                                          \
-    }
-#define NGRAM(most)                                                                                                    \
-    {                                                                                                                  \
-        .kind = SX_DRAFT_NGRAM, .depth = most, .branch = 1, .nodes = most                                              \
-    }
+// Versions of clang-format disagree about braces in macros.
+// clang-format off
+#define CHAIN(levels) {.kind = SX_DRAFT_CHAIN, .depth = levels, .branch = 1, .nodes = levels}
+#define NGRAM(most) {.kind = SX_DRAFT_NGRAM, .depth = most, .branch = 1, .nodes = most}
+// clang-format on
 static const ladder eagle_cpu = {3, 2, {CHAIN(0), CHAIN(1), CHAIN(3)}};
 static const ladder eagle_gpu = {6,
                                  4,

@@ -89,6 +89,8 @@ typedef struct gpu_backend {
 } gpu_backend;
 
 // Fills a backend's table: every backend defines the functions below with its prefix.
+// Versions of clang-format disagree about braces in macros.
+// clang-format off
 #define GPU_BACKEND(backend_id, prefix)                                                                                \
     {                                                                                                                  \
         .id = backend_id, .list = prefix##_list, .open = prefix##_open, .close = prefix##_close,                       \
@@ -99,6 +101,7 @@ typedef struct gpu_backend {
         .finished = prefix##_finished, .take_readback = prefix##_take_readback, .wait = prefix##_wait,                 \
         .read = prefix##_read, .seconds = prefix##_seconds,                                                            \
     }
+// clang-format on
 
 extern const gpu_backend gpu_backend_null;
 #ifdef SX_GPU_HAVE_VULKAN

@@ -54,10 +54,10 @@ typedef struct sx_tokenizer_desc {
     sx_choice normalize_nfc;    // default: yes for qwen2 and deepseek-r1-qwen (their published tokenizers say so)
 } sx_tokenizer_desc;
 
-#define SX_TOKENIZER_DESC_INIT                                                                                         \
-    {                                                                                                                  \
-        .bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1                                                          \
-    }
+// Versions of clang-format disagree about braces in macros.
+// clang-format off
+#define SX_TOKENIZER_DESC_INIT {.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1}
+// clang-format on
 
 typedef struct sx_tokenizer sx_tokenizer;
 

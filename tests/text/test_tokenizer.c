@@ -467,6 +467,7 @@ static void test_capacity(void **state)
 
 static size_t random_text(uint64_t *seed, uint8_t *text, size_t room)
 {
+    static const char alphabet[] = " \n\thelowrd'.<|>é"; // and a zero byte
     const size_t length = next_random(seed) % (room / 4);
     size_t size = 0;
     for (size_t i = 0; i < length; i++) {
@@ -477,7 +478,7 @@ static size_t random_text(uint64_t *seed, uint8_t *text, size_t room)
         else if (r % 4 == 1)
             size += text_utf8_write(c % 0x110000, text + size);
         else
-            text[size++] = (uint8_t) " \n\thelowrd'.<|>é"[c % 18];
+            text[size++] = (uint8_t)alphabet[c % sizeof alphabet];
     }
     return size;
 }

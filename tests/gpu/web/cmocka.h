@@ -14,14 +14,11 @@ struct CMUnitTest {
     void *initial;
 };
 
-#define cmocka_unit_test(function)                                                                                     \
-    {                                                                                                                  \
-#function, function, NULL                                                                                      \
-    }
-#define cmocka_unit_test_prestate(function, state)                                                                     \
-    {                                                                                                                  \
-#function, function, state                                                                                     \
-    }
+// Versions of clang-format disagree about braces in macros.
+// clang-format off
+#define cmocka_unit_test(function) {#function, function, NULL}
+#define cmocka_unit_test_prestate(function, state) {#function, function, state}
+// clang-format on
 #define cmocka_run_group_tests(tests, setup, teardown)                                                                 \
     web_run_tests(#tests, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
 #define cmocka_run_group_tests_name(name, tests, setup, teardown)                                                      \
