@@ -26,8 +26,23 @@ function withDirectives(text) {
     return [...enables, "enable subgroups;", "diagnostic(off, subgroup_uniformity);", body].join("\n");
 }
 
+// WGSL has no buffers that are only written, and naga refuses them; glslc says `writeonly` of a member or, in newer
+// versions, of the whole variable.
+function withoutWriteOnly(bytes) {
+    const words = new Uint32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const DECORATE = 71, MEMBER_DECORATE = 72, NON_READABLE = 25;
+    const kept = [...words.subarray(0, 5)];
+    for (let at = 5; at < words.length; at += words[at] >>> 16) {
+        const opcode = words[at] & 0xffff;
+        if (opcode === DECORATE && words[at + 2] === NON_READABLE) continue;
+        if (opcode === MEMBER_DECORATE && words[at + 3] === NON_READABLE) continue;
+        for (let i = 0; i < words[at] >>> 16; ++i) kept.push(words[at + i]);
+    }
+    return new Uint8Array(Uint32Array.from(kept).buffer);
+}
+
 function translate(job) {
-    const module = naga.parseSpirv(new Uint8Array(readFileSync(job.spirv)));
+    const module = naga.parseSpirv(withoutWriteOnly(readFileSync(job.spirv)));
     try {
         const info = naga.validate(module);
         try {
