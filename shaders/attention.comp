@@ -5,9 +5,9 @@
 // a row of a tree gets the bits that decoding one by one would give. q [rows, heads * head_dim], kv [2][slots][kv_heads]
 // heads as in kv.glsl. A workgroup of 64 invocations makes a split for ROWS queries of one key and value head: of its
 // heads / kv_heads query heads in one or more rows. An invocation first makes the scores of a position, then the sums
-// of every 64th pair of components. Below the batch's base all rows have the same slots, and the queries share what is
-// loaded. Splits that no row has do nothing. Groups are (split, kv head, block of queries). Dispatched by
-// sx_op_attention.
+// of every 64th pair of components. Below the batch's base rows of one sequence have the same slots, and where all of
+// the workgroup's are, its queries share what is loaded. Splits that no row has do nothing. Groups are (split, kv head,
+// block of queries). Dispatched by sx_op_attention.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shared.h"
@@ -76,14 +76,14 @@ void main()
     const uint words = p.head_dim / 2u, head_words = kv_head_words(p.head_dim); // pairs of components; words in kv
     const uint row_words = p.kv_heads * head_words, head_word = kv_head * head_words;
     const uint values = p.slots * row_words + head_word; // word of slot 0's value
-    const uint base = batch.base; // below it the rows share their slots; SX_DIRECT is the greatest number
+    const uint base = batch.base; // SX_DIRECT is the greatest number
     DECLARE_QUERIES
 
     const uint at = begin + min(lane, max(count, 1u) - 1u);
 #define SUM(m) float sum##m = 0.0;
     EACH_ROW(SUM)
-    if (begin + SPLIT <= base) {
-        const uint key = min(at, p.slots - 1u) * row_words + head_word;
+    if (begin + SPLIT <= together) {
+        const uint key = min(start + at, p.slots - 1u) * row_words + head_word;
         for (uint word = 0; word < words && lane < count; word += 4u) {
             const vec2 k0 = key_pair(key, word), k1 = key_pair(key, word + 1u);
             const vec2 k2 = key_pair(key, word + 2u), k3 = key_pair(key, word + 3u);
@@ -119,10 +119,11 @@ void main()
 #define VALUES(m) vec2 values##m = vec2(0.0);
         EACH_ROW(VALUES)
         uint i = 0;
-        for (; i < count && begin + i + 4u <= base; i += 4u) {
+        for (; i < count && begin + i + 4u <= together; i += 4u) {
             // What is rounded up has the weight 0 and the last position's slot.
 #define VALUE_OF(k) \
-    const vec2 value##k = kv_pair(values + min(begin + min(i + k, count - 1u), p.slots - 1u) * row_words, word);
+    const vec2 value##k = \
+        kv_pair(values + min(start + begin + min(i + k, count - 1u), p.slots - 1u) * row_words, word);
             VALUE_OF(0) VALUE_OF(1) VALUE_OF(2) VALUE_OF(3)
 #define ADD(m) \
     values##m = add_value(values##m, weights[m * SPLIT + i], value0); \

@@ -14,7 +14,7 @@ const float NEVER = -3.0e38; // the score of a position the row does not see
 
 uint slot_of(uint row, uint position, uint base)
 {
-    uint slot = position;
+    uint slot = batch.first_slot[row] + position;
     if (position >= base) slot = batch.ancestor[row * SX_MAX_PATH + min(position - base, SX_MAX_PATH - 1u)];
     return min(slot, p.slots - 1u);
 }
@@ -60,7 +60,8 @@ vec2 kv_pair(uint head, uint pair)
 
 // For each query m of the workgroup, of `first` + m of the `queries` of this dispatch: its row in the dispatch and in the
 // batch, its head, its position, and where its components begin. `count` becomes the number of positions of the split
-// that any of them has: where none has one it is 0 and all loops do nothing. Queries beyond the last repeat it.
+// that any of them has: where none has one it is 0 and all loops do nothing. Queries beyond the last repeat it. Below
+// position `together`, position p of all of them stands in slot start + p.
 #define DECLARE_QUERY(m) \
     const uint row##m = min(first + m, queries - 1u) / group; \
     const uint head##m = kv_head * group + min(first + m, queries - 1u) % group; \
@@ -72,6 +73,11 @@ vec2 kv_pair(uint head, uint pair)
 #define DECLARE_QUERIES \
     const uint group = p.heads / p.kv_heads, queries = p.rows * group; \
     uint count = 0u; \
-    EACH_ROW(DECLARE_QUERY)
+    EACH_ROW(DECLARE_QUERY) \
+    const uint start = batch.first_slot[r0], last_row = p.first_row + min(first + ROWS - 1u, queries - 1u) / group; \
+    uint together = base; \
+    for (uint row = r0 + 1u; row <= last_row; ++row) { \
+        if (batch.first_slot[row] != start) together = 0u; \
+    }
 
 #endif

@@ -83,7 +83,7 @@ void main()
     const uint words = p.head_dim / 2u, head_words = kv_head_words(p.head_dim); // pairs of components; words in kv
     const uint row_words = p.kv_heads * head_words, head_word = kv_head * head_words;
     const uint values = p.slots * row_words + head_word; // word of slot 0's value
-    const uint base = batch.base; // below it the rows share their slots; SX_DIRECT is the greatest number
+    const uint base = batch.base; // SX_DIRECT is the greatest number
     DECLARE_QUERIES
 
 #define MAXIMUM(m) float largest##m = NEVER;
@@ -92,9 +92,9 @@ void main()
         const uint at0 = begin + min(from + lane, count - 1u), at1 = begin + min(from + STEP + lane, count - 1u);
 #define SUM(m) vec2 sum##m = vec2(0.0);
         EACH_ROW(SUM)
-        if (begin + from + 2u * STEP <= base) {
-            const uint key0 = min(at0, p.slots - 1u) * row_words + head_word;
-            const uint key1 = min(at1, p.slots - 1u) * row_words + head_word;
+        if (begin + from + 2u * STEP <= together) {
+            const uint key0 = min(start + at0, p.slots - 1u) * row_words + head_word;
+            const uint key1 = min(start + at1, p.slots - 1u) * row_words + head_word;
             for (uint word = 0; word < words; word += STEP / 2u) {
 #define LOAD(m) const float mine##m = own_component(query##m, 2u * word);
                 EACH_ROW(LOAD)
@@ -153,7 +153,7 @@ void main()
     total##m += weight##m;
             EACH_ROW(LOAD_WEIGHT)
             // What is rounded up to a whole step has the weight 0 and the last position's slot.
-            if (begin + i + STEP <= base) {
+            if (begin + i + STEP <= together) {
 #define ADD(m) \
     { \
         const float weight = VALUE(weight##m, K); \
@@ -163,7 +163,7 @@ void main()
 #define SHARED_VALUE(k) \
     { \
         const uint K = k; \
-        const uint value = values + min(begin + min(i + k, count - 1u), p.slots - 1u) * row_words; \
+        const uint value = values + min(start + begin + min(i + k, count - 1u), p.slots - 1u) * row_words; \
         const vec2 value0 = kv_pair(value, word0), value1 = kv_pair(value, word1); \
         EACH_ROW(ADD) \
     }

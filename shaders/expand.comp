@@ -19,7 +19,7 @@ layout(binding = 3, std430) readonly buffer BeamIn { uint beam_in[]; };
 layout(binding = 4, std430) buffer Tree { SxTree tree; };
 layout(binding = 5, std430) writeonly buffer BeamOut { SxBatch beam_out; };
 
-#define ANCESTOR_WORD (4 + 5 * SX_MAX_ROWS) // of SxBatch
+#define ANCESTOR_WORD (4 + 6 * SX_MAX_ROWS) // of SxBatch
 
 shared uint beam[SX_MAX_BRANCH];
 shared float beam_score[SX_MAX_BRANCH];
@@ -41,6 +41,7 @@ void store_row(uint row, uint base)
     beam_out.slot[row] = slot;
     beam_out.parent[row] = valid && p.level > 1u ? source : SX_NONE;
     beam_out.source[row] = source;
+    beam_out.first_slot[row] = 0u;
     for (uint i = 0u; i < SX_MAX_PATH; ++i) {
         uint ancestor = slot;
         if (i < own) ancestor = beam_in[ANCESTOR_WORD + source * SX_MAX_PATH + i];

@@ -29,11 +29,13 @@ void main()
     batch.slot[row] = slot;
     batch.parent[row] = SX_NONE;
     batch.source[row] = source;
+    batch.first_slot[row] = 0u;
     last.token[row] = row == 0u ? root : 0u;
     last.position[row] = row == 0u ? state.path_base + end : 0u;
     last.slot[row] = state.path_base + end + row;
     last.parent[row] = SX_NONE;
     last.source[row] = row == 0u ? end : 0u;
+    last.first_slot[row] = 0u;
     for (uint i = 0u; i < SX_MAX_PATH; ++i) {
         batch.ancestor[row * SX_MAX_PATH + i] = slot;
         last.ancestor[row * SX_MAX_PATH + i] = state.path_base + end + row;

@@ -226,6 +226,7 @@ void store_row(uint row, bool valid)
     batch.slot[row] = slot;
     batch.parent[row] = row_parent[row];
     batch.source[row] = 0u;
+    batch.first_slot[row] = 0u;
     uint above = row;
     for (uint i = SX_MAX_PATH; i > 0u; --i) {
         uint ancestor = slot;

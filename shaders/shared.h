@@ -27,12 +27,13 @@
 #define SX_SIGNAL_WINDOW 10    // scores the momentum, mean and paragraph_mean smoothings remember
 #define SX_SIGNALS 3           // confidence, progress, remain
 #define SX_MAX_CANDIDATES 1520 // K + (SX_MAX_PATH - 2) * K * K, rounded up to a multiple of 16
-#define SX_DIRECT 0xFFFFFFFFu  // as a batch's base: every position p stands in slot p
+#define SX_DIRECT 0xFFFFFFFFu  // as a batch's base: every position p stands in slot first_slot[row] + p
 #define SX_NONE 0xFFFFFFFFu    // no row, no token, no position
 
 // ---- The rows of one forward pass ----------------------------------------------------------------------------------
-// Position p of row r stands in KV slot p where p < base, else in slot ancestor[r * SX_MAX_PATH + p - base]. Row r's
-// own position is the last it attends to. Rows at or beyond `count` hold harmless values (token 0, position 0, a slot
+// Position p of row r stands in KV slot first_slot[r] + p where p < base, else in slot ancestor[r * SX_MAX_PATH + p -
+// base]. Row r's own position is the last it attends to. Rows of sequences of their own differ in first_slot; rows of one
+// sequence, as those of a tree, have the same. Rows at or beyond `count` hold harmless values (token 0, position 0, a slot
 // of their own that nobody reads), so that kernels need no mask.
 struct SxBatch {
     SX_U32 count; // valid rows
@@ -44,6 +45,7 @@ struct SxBatch {
     SX_U32 slot[SX_MAX_ROWS];   // where the row's key and value are stored
     SX_U32 parent[SX_MAX_ROWS]; // row of the parent node; SX_NONE for the root
     SX_U32 source[SX_MAX_ROWS]; // draft: the row of the feature buffer this row continues from
+    SX_U32 first_slot[SX_MAX_ROWS]; // slot of position 0
     SX_U32 ancestor[SX_MAX_ROWS * SX_MAX_PATH];
 };
 

@@ -18,8 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-_Static_assert(sizeof(SxBatch) == 4 * (4 + 5 * SX_MAX_ROWS + SX_MAX_ROWS * SX_MAX_PATH), "std430 and C agree");
-enum { SX_MAX_PREFILL_ROWS = 256, SX_BATCH_STRIDE = 2816 };
+_Static_assert(sizeof(SxBatch) == 4 * (4 + 6 * SX_MAX_ROWS + SX_MAX_ROWS * SX_MAX_PATH), "std430 and C agree");
+enum { SX_MAX_PREFILL_ROWS = 256, SX_BATCH_STRIDE = 3072 };
 _Static_assert(sizeof(SxBatch) <= SX_BATCH_STRIDE && SX_BATCH_STRIDE % SX_GPU_OFFSET_ALIGNMENT == 0, "bound apart");
 _Static_assert(sizeof(SxState) % 4 == 0 && sizeof(SxTree) % 4 == 0, "words only");
 

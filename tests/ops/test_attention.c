@@ -287,7 +287,7 @@ static void free_cache(cache *c)
 
 static uint32_t slot_of(const SxBatch *batch, uint32_t row, uint32_t position)
 {
-    if (batch->base == SX_DIRECT || position < batch->base) return position;
+    if (batch->base == SX_DIRECT || position < batch->base) return batch->first_slot[row] + position;
     return batch->ancestor[row * SX_MAX_PATH + position - batch->base];
 }
 
@@ -437,19 +437,37 @@ static void copy_slot(const cache *from, uint32_t from_slot, const cache *to, ui
                from->words + (half * from->shape->slots + from_slot) * row, row * sizeof *to->words);
 }
 
-// The row's path laid out where sequential decoding would have put it, and attended to by the row alone.
-static uint32_t *run_alone(const cache *c, const SxBatch *tree, const float *q, uint32_t r)
+// What the row sees laid out where sequential decoding would have put it, and attended to by the row alone.
+static uint32_t *run_alone(const cache *c, const SxBatch *together, const float *q, uint32_t r)
 {
     const sx_attention_shape *shape = c->shape;
     cache straight = empty_cache(shape);
     memcpy(straight.words, c->words, cache_words(shape) * sizeof *straight.words);
-    for (uint32_t p = tree->base; p <= tree->position[r]; p++)
-        copy_slot(c, slot_of(tree, r, p), &straight, p);
+    for (uint32_t p = 0; p <= together->position[r]; p++)
+        copy_slot(c, slot_of(together, r, p), &straight, p);
     straight.buffer = harness_input(&H, straight.words, cache_words(shape));
-    const SxBatch batch = harness_direct_batch(1, tree->position[r]);
+    const SxBatch batch = harness_direct_batch(1, together->position[r]);
     uint32_t *got = run_attention(&straight, &batch, q + (size_t)r * shape->heads * shape->head_dim, 1, 9);
     free_cache(&straight);
     return got;
+}
+
+// The rows' results are right, and every third's has the bits of the row alone.
+static void check_together(const sx_attention_shape *shape, const SxBatch *batch, const char *what)
+{
+    const uint32_t rows = batch->count, row_size = shape->heads * shape->head_dim;
+    cache c = make_cache(shape);
+    float *q = harness_floats(&H, rows * row_size, -2, 2);
+    uint32_t *got = run_attention(&c, batch, q, rows, 4);
+    check_attended(&c, batch, q, rows, got, what);
+    for (uint32_t r = 0; r < rows; r += 3) {
+        uint32_t *alone = run_alone(&c, batch, q, r);
+        if (memcmp(alone, got + r * row_size, 4 * row_size)) fail_msg("%s: row %u differs from it alone", what, r);
+        free(alone);
+    }
+    free(got);
+    free(q);
+    free_cache(&c);
 }
 
 static void test_tree_rows_equal_rows_alone(void **state)
@@ -461,21 +479,38 @@ static void test_tree_rows_equal_rows_alone(void **state)
         sx_attention_shape shape = make_shape(6, 3, i % 2 ? 32 : 64, 260);
         if (i == 5) shape.window = 70;
         shape.kv_q8 = i >= 6;
-        const uint32_t rows = i < 3 ? 16 : 32, row_size = shape.heads * shape.head_dim;
-        const SxBatch tree = make_tree(rows, lengths[i], shape.slots);
-        cache c = make_cache(&shape);
-        float *q = harness_floats(&H, rows * row_size, -2, 2);
-        uint32_t *got = run_attention(&c, &tree, q, rows, 4);
-        check_attended(&c, &tree, q, rows, got, "attention over a tree");
-        for (uint32_t r = 0; r < rows; r += 3) {
-            uint32_t *alone = run_alone(&c, &tree, q, r);
-            if (memcmp(alone, got + r * row_size, 4 * row_size))
-                fail_msg("row %u of the tree differs from it alone", r);
-            free(alone);
-        }
-        free(got);
-        free(q);
-        free_cache(&c);
+        SxBatch tree = make_tree(i < 3 ? 16 : 32, lengths[i], shape.slots);
+        for (uint32_t r = 0; r < SX_MAX_ROWS && i % 3 == 2; r++)
+            tree.first_slot[r] = 37;
+        check_together(&shape, &tree, "attention over a tree");
+    }
+}
+
+// Each row goes on a sequence of its own, whose slots begin anywhere; some sequences have several rows.
+static SxBatch make_sequences(uint32_t rows, uint32_t slots)
+{
+    SxBatch batch = harness_direct_batch(rows, 0);
+    for (uint32_t r = 0; r < rows; r++) {
+        static const uint32_t longest[] = {0, 1, 3, 62, 63, 64, 127, 200};
+        const bool next = r % 5 == 4; // the next token of the row before
+        batch.position[r] = next ? batch.position[r - 1] + 1 : longest[harness_random(&H) % 8];
+        batch.first_slot[r] = next ? batch.first_slot[r - 1] : harness_random(&H) % (slots - 1 - batch.position[r]);
+        batch.slot[r] = batch.first_slot[r] + batch.position[r];
+    }
+    return batch;
+}
+
+static void test_rows_of_sequences_of_their_own(void **state)
+{
+    (void)state;
+    harness_seed(&H, 6);
+    static const uint32_t heads[] = {6, 4, 9, 8, 4, 9};
+    for (int i = 0; i < 6; i++) {
+        sx_attention_shape shape = make_shape(heads[i], heads[i] == 9 ? 3 : 2, i % 2 ? 32 : 64, 260);
+        if (i == 3) shape.window = 70;
+        shape.kv_q8 = i >= 4;
+        const SxBatch batch = make_sequences(i < 2 ? 5 : i < 4 ? 32 : 8, shape.slots);
+        check_together(&shape, &batch, "attention over several sequences");
     }
 }
 
@@ -489,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_attention_q8),
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_tree_rows_equal_rows_alone),
+        cmocka_unit_test(test_rows_of_sequences_of_their_own),
     };
     return cmocka_run_group_tests_name("attention", tests, harness_set_up, harness_tear_down) +
            cmocka_run_group_tests_name("attention, plain kernels", tests, harness_set_up_plain, harness_tear_down);
