@@ -252,16 +252,6 @@ sx_status sx_plan_weights(sx_engine *engine, sx_error *error)
     return p.status;
 }
 
-// Shared matrices and what depends on the context are known only when the plan has been carried out.
-static void set_slots(sx_engine *engine)
-{
-    const uint32_t slots = sx_session_slots(engine->context);
-    for (uint32_t i = 0; i < engine->hparams.layers; i++)
-        engine->target.layers[i].shape.slots = slots;
-    for (uint32_t i = 0; engine->has_draft && i < engine->draft.layer_count; i++)
-        engine->draft.layers[i].shape.slots = slots;
-}
-
 static unsigned long long mebibytes(uint64_t bytes)
 {
     return (unsigned long long)((bytes + (1u << 20) - 1) >> 20);
@@ -309,7 +299,6 @@ static sx_status refuse_memory(const sx_engine *engine, uint64_t budget, sx_erro
 
 sx_status sx_plan_check_memory(sx_engine *engine, uint64_t budget, sx_error *error)
 {
-    set_slots(engine);
     const uint64_t weights = sx_weights_bytes(&engine->weights);
     sx_engine_info *info = &engine->info;
     info->weight_bytes = weights;

@@ -149,10 +149,9 @@ static void step(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buff
         norm(pass, eagle, feature_in, first->hidden_norm, b->residual, eagle->hidden, 0);
         residual = sx_whole(b->residual);
     }
-    sx_layer_forward(pass, first, eagle->inv_freq, sx_kv_layer(&b->kv, 0), sx_whole(normed), 2 * eagle->hidden,
-                     residual);
+    sx_layer_forward(pass, first, eagle->inv_freq, &b->kv, 0, sx_whole(normed), 2 * eagle->hidden, residual);
     for (uint32_t i = 1; i < eagle->layer_count; i++)
-        sx_layer_forward(pass, &eagle->layers[i], eagle->inv_freq, sx_kv_layer(&b->kv, i), none, 0, none);
+        sx_layer_forward(pass, &eagle->layers[i], eagle->inv_freq, &b->kv, i, none, 0, none);
     if (eagle->feed_back_normed)
         norm(pass, eagle, sx_whole(pass->scratch->hidden), eagle->output_norm, feature, eagle->hidden, 0);
     else

@@ -74,10 +74,12 @@ sx_gpu_binding sx_kv_rows(const sx_kv *kv, uint32_t layer, uint32_t half, uint32
 void sx_kv_move(const sx_ops *ops, sx_gpu_tape *tape, const sx_kv *kv, const sx_attention_shape *shape,
                 sx_gpu_binding state)
 {
+    sx_attention_shape own = *shape;
+    own.slots = kv->slots;
     for (uint32_t i = 0; i < kv->bank_count; i++) {
         const uint32_t first = i * kv->bank_layers;
         const uint32_t count = kv->layers - first < kv->bank_layers ? kv->layers - first : kv->bank_layers;
         const sx_gpu_binding bank = {.buffer = kv->bank[i], .size = count * kv->layer_bytes};
-        sx_op_kv_move(ops, tape, shape, count, kv->layer_bytes, state, bank);
+        sx_op_kv_move(ops, tape, &own, count, kv->layer_bytes, state, bank);
     }
 }

@@ -181,11 +181,13 @@ static void expert_feed_forward(const sx_pass *pass, const sx_layer *layer)
                      layer->hidden, sx_whole(scratch->middle), sx_whole(scratch->hidden));
 }
 
-void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding inv_freq, sx_gpu_binding kv,
-                      sx_gpu_binding attention_input, uint32_t input_stride, sx_gpu_binding residual)
+void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding inv_freq, const sx_kv *kv,
+                      uint32_t kv_layer, sx_gpu_binding attention_input, uint32_t input_stride, sx_gpu_binding residual)
 {
     const sx_scratch *scratch = pass->scratch;
-    const sx_attention_shape *shape = &layer->shape;
+    const sx_gpu_binding cache = sx_kv_layer(kv, kv_layer);
+    sx_attention_shape shape = layer->shape;
+    shape.slots = kv->slots;
     if (!attention_input.size) {
         norm_hidden(pass, layer, scratch->hidden, layer->attention_norm);
         attention_input = sx_whole(scratch->normed);
@@ -194,22 +196,22 @@ void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding
     }
     project_qkv(pass, layer, attention_input, input_stride);
     sx_op_attention_prepare(pass->ops, pass->tape, pass->rows,
-                            &(sx_attention_prepare_args){.shape = shape,
+                            &(sx_attention_prepare_args){.shape = &shape,
                                                          .qkv = sx_whole(scratch->qkv),
                                                          .qk_norm = layer->qk_norm,
                                                          .inv_freq = inv_freq,
                                                          .batch = pass->batch,
                                                          .q = sx_whole(scratch->q),
-                                                         .kv = kv});
+                                                         .kv = cache});
     sx_op_attention(pass->ops, pass->tape, pass->rows,
-                    &(sx_attention_args){.shape = shape,
+                    &(sx_attention_args){.shape = &shape,
                                          .q = sx_whole(scratch->q),
-                                         .kv = kv,
+                                         .kv = cache,
                                          .batch = pass->batch,
                                          .splits = pass->splits,
                                          .scratch = sx_whole(scratch->partial),
                                          .out = sx_whole(scratch->attended)});
-    project_back(pass, layer, &layer->o, layer->o_bias, sx_whole(scratch->attended), shape->heads * shape->head_dim,
+    project_back(pass, layer, &layer->o, layer->o_bias, sx_whole(scratch->attended), shape.heads * shape.head_dim,
                  layer->post_attention_norm, residual, sx_whole(scratch->middle));
     norm_hidden(pass, layer, scratch->middle, layer->ffn_norm);
     if (layer->experts)

@@ -77,9 +77,11 @@ typedef struct sx_pass {
 
 // hidden = hidden + attention(rms(hidden)); hidden = hidden + ffn(rms(hidden)), in place in scratch->hidden.
 // `attention_input`: when present, [rows, input_stride] already normed input of the projections (a draft's first
-// layer), and `residual` [rows, H] takes hidden's place.
-void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding inv_freq, sx_gpu_binding kv,
-                      sx_gpu_binding attention_input, uint32_t input_stride, sx_gpu_binding residual);
+// layer), and `residual` [rows, H] takes hidden's place. Keys and values are those of the kv's layer `kv_layer`, which
+// says how many slots there are.
+void sx_layer_forward(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding inv_freq, const sx_kv *kv,
+                      uint32_t kv_layer, sx_gpu_binding attention_input, uint32_t input_stride,
+                      sx_gpu_binding residual);
 
 static inline sx_gpu_binding sx_whole(sx_gpu_buffer *buffer)
 {

@@ -24,7 +24,7 @@ void sx_target_forward(const sx_pass *pass, const sx_target *target, const sx_kv
     for (uint32_t i = 0; i < hparams->layers; i++) {
         keep_auxiliary(pass, target, i, aux);
         const bool windowed = sx_layer_window(hparams, i) != 0;
-        sx_layer_forward(pass, &target->layers[i], target->inv_freq[windowed], sx_kv_layer(kv, i), none, 0, none);
+        sx_layer_forward(pass, &target->layers[i], target->inv_freq[windowed], kv, i, none, 0, none);
     }
     keep_auxiliary(pass, target, hparams->layers, aux);
 }
