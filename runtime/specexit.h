@@ -326,6 +326,11 @@ typedef struct sx_generate_desc {
     sx_sampling sampling;
     sx_policy policy;
     sx_drafting drafting;
+    // What the model is known to say after the prompt and after each token of the reply, as sx_batch_take tells it
+    // (specexit_signals.h): so much of the reply is read, as a prompt is, and not written; all of its events come. With
+    // SX_POLICY_NONE only.
+    const uint32_t *choices;
+    uint32_t choice_count;
 } sx_generate_desc;
 
 typedef enum sx_event_kind {

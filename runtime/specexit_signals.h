@@ -1,12 +1,13 @@
 // Signals for any model: traces of its thinking, the signal rows fitted on them, and the thresholds chosen by replay.
 //
 //   probe      what the model would answer if its thinking were left here, and the states its signals are made of
+//   batch      many full reasonings written at a time
 //   trace      a file of such probes, one record a prompt, with labels
 //   train      the three signal rows from a trace: a linear map of the states, written as a signal head
 //   calibrate  every rule of exit replayed over a trace, without a device, by the very code that decides live; as a
 //              profile (specexit.h) for all front ends
 //
-// A front end drives the first two prompt by prompt; the last two are one call each. What specexit.h says of memory,
+// A front end drives the first three prompt by prompt; the last two are one call each. What specexit.h says of memory,
 // errors and threads holds here, too.
 #ifndef SPECEXIT_SIGNALS_H
 #define SPECEXIT_SIGNALS_H
@@ -61,6 +62,38 @@ typedef struct sx_forced_answer {
 // model answers. The session goes back to `position` and forgets what was behind it, but keeps what is before: so
 // boundaries are probed from the last to the first, and nothing is read twice. Blocks.
 sx_status sx_session_force_answer(sx_session *session, uint32_t position, sx_forced_answer *answer, sx_error *error);
+
+// ---- Many replies at a time ----------------------------------------------------------------------------------------
+
+// Sequences that go through the model together, one token each a step: on a GPU, which is busy reading the weights,
+// many take little longer than one. Each has keys and values of its own context. Nothing is drafted, and of the
+// policies there is none; the loop guard and the budgets act as in a session. Where the device is bitwise lossless
+// (sx_engine_info.bitwise_lossless), every reply is that of a session, token for token.
+typedef struct sx_batch sx_batch;
+enum { SX_BATCH_MOST = 32 }; // sequences
+
+// Bytes that a batch takes on the device, the context of each sequence being the engine's; and what the device has
+// free, 0 where that is unknown.
+uint64_t sx_batch_bytes(const sx_engine *engine, uint32_t sequences, uint64_t *free_bytes);
+// Sequences that pay on this device and fit: 1 where they do not, or where a reply might not be that of a session.
+uint32_t sx_batch_usual(const sx_engine *engine);
+// SX_ERROR_GPU_MEMORY, with how many fit, when they do not.
+sx_status sx_batch_create(sx_engine *engine, uint32_t sequences, sx_batch **out, sx_error *error);
+void sx_batch_destroy(sx_batch *batch); // before its engine; NULL is allowed
+// Whether the description can be written in a batch: no policy, no penalties, a context that is not shifted.
+// SX_ERROR_UNSUPPORTED says why not.
+sx_status sx_batch_check(const sx_generate_desc *desc, sx_error *error);
+// Starts a reply in a free place, whose number (0 .. sequences - 1) `*place` receives; reads the prompt. Blocks.
+// Replies that run at the same time are asked for alike, but for their prompts: they share sampling, seed and policy
+// (SX_ERROR_ARGUMENT). SX_ERROR_BUSY when no place is free, SX_ERROR_CONTEXT when the prompt does not fit. Stop strings
+// are not looked for.
+sx_status sx_batch_add(sx_batch *batch, const sx_generate_desc *desc, uint32_t *place, sx_error *error);
+uint32_t sx_batch_running(const sx_batch *batch); // replies that are not complete
+// Every running reply one token further. Blocks. After a failure the batch is good for sx_batch_destroy alone.
+sx_status sx_batch_step(sx_batch *batch, sx_error *error);
+// A complete reply, and its place is free: what the model said, for sx_generate_desc.choices of a session, which so has
+// read the reply, tells its text and can be probed. Valid until the next sx_batch_add. False when there is none.
+bool sx_batch_take(sx_batch *batch, uint32_t *place, const uint32_t **choices, uint32_t *choice_count);
 
 // ---- Trace files ---------------------------------------------------------------------------------------------------
 

@@ -150,11 +150,20 @@ static void take_exit(sx_session *session, const SxResult *result, uint32_t i, u
     sx_stream_event(&session->stream, &event);
 }
 
+static bool take_done(sx_session *session, uint32_t done)
+{
+    if (done == SX_DONE_NO) return false;
+    session->done_reason = done == SX_DONE_END      ? SX_DONE_END_OF_TURN
+                           : done == SX_DONE_LENGTH ? SX_DONE_MAXIMUM
+                                                    : SX_DONE_LOOPED;
+    return true;
+}
+
 bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note)
 {
     sx_stats *stats = &session->stats;
     const uint8_t *flags = session->engine->token_flags;
-    if (!result->path_count) return result->done != SX_DONE_NO;
+    if (!result->path_count) return take_done(session, result->done);
     take_time(session, result->path_count, note);
     stats->cycles++;
     stats->drafted += result->drafted;
@@ -183,9 +192,5 @@ bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note)
     if (result->root != SX_NONE) sx_cycle_emit(session, result->root);
     stats->forced_tokens += result->forced > 0;
     stats->acceptance_length = stats->cycles ? (double)stats->tokens / stats->cycles : 0;
-    if (result->done == SX_DONE_NO) return false;
-    session->done_reason = result->done == SX_DONE_END      ? SX_DONE_END_OF_TURN
-                           : result->done == SX_DONE_LENGTH ? SX_DONE_MAXIMUM
-                                                            : SX_DONE_LOOPED;
-    return true;
+    return take_done(session, result->done);
 }

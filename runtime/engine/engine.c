@@ -253,7 +253,7 @@ static void choose_context(sx_engine *engine, uint32_t asked)
 
 // Where the driver does not say what is free, what there is at all is the bound, but for drivers on the CPU, whose
 // figure is no limit.
-static uint64_t memory_budget(sx_gpu *gpu)
+uint64_t sx_engine_memory_budget(sx_gpu *gpu)
 {
     const sx_gpu_info *info = sx_gpu_get_info(gpu);
     const uint64_t budget = sx_gpu_memory_budget(gpu);
@@ -276,7 +276,7 @@ static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_e
     engine->prefill_rows = tiled ? tiled : SX_MAX_ROWS;
     status = sx_plan_weights(engine, error);
     sx_pace_init(&engine->pace, engine->has_draft, sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU);
-    if (status == SX_OK) status = sx_plan_check_memory(engine, memory_budget(engine->gpu), error);
+    if (status == SX_OK) status = sx_plan_check_memory(engine, sx_engine_memory_budget(engine->gpu), error);
     if (status == SX_OK) status = sx_weights_allocate(&engine->weights, error);
     if (status != SX_OK) return status;
     // Matrices that the draft or the head borrow are known now that they have their places.
@@ -350,7 +350,7 @@ sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc
                              sx_error *error)
 {
     const sx_engine_info *info = &engine->info;
-    *out = (sx_memory_estimate){.budget = memory_budget(engine->gpu)};
+    *out = (sx_memory_estimate){.budget = sx_engine_memory_budget(engine->gpu)};
     if (out->budget) out->budget += info->weight_bytes + info->kv_bytes + info->scratch_bytes;
     sx_engine *planned = calloc(1, sizeof *planned);
     if (planned) planned->load = calloc(1, sizeof *planned->load);

@@ -6,18 +6,8 @@
 
 sx_status sx_session_run_tape(sx_session *session, const sx_tape_key *key, sx_error *error)
 {
-    sx_gpu *gpu = session->engine->gpu;
-    sx_status status;
-    do
-        status = sx_session_submit(session, key, NULL, error);
-    while (status == SX_PENDING);
-    while (status == SX_OK && session->in_flight) {
-        sx_gpu_wait(gpu, session->ticket[0], 100, NULL);
-        status = sx_gpu_poll(gpu, session->ticket[0], NULL, 0, error);
-        if (status == SX_OK) session->in_flight = 0;
-        if (status == SX_PENDING) status = SX_OK;
-    }
-    return status;
+    const sx_tape_key whole = sx_tape_key_for(key, &session->settings);
+    return sx_tape_run(session->engine, &session->buffers, &session->tapes, &whole, NULL, NULL, error);
 }
 
 // Checks the tokens and makes them the session's; its conversation is forgotten.

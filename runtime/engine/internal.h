@@ -62,6 +62,8 @@ struct sx_engine {
     uint32_t session_count;
 };
 
+// Bytes the device has free; 0 where unknown.
+uint64_t sx_engine_memory_budget(sx_gpu *gpu);
 void sx_engine_log(const sx_engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // ---- settings.c ----------------------------------------------------------------------------------------------------

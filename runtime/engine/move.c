@@ -52,7 +52,8 @@ sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *erro
     sx_status status = check_same_model(session, engine, error);
     if (status != SX_OK) return status;
     sx_session_buffers buffers;
-    status = sx_session_buffers_create(engine, engine->context, &buffers, error);
+    const sx_buffers_size size = sx_session_size(engine->context);
+    status = sx_session_buffers_create(engine, &size, &buffers, error);
     if (status != SX_OK) return status;
     status = sx_stream_rebind(&session->stream, engine, error);
     if (status != SX_OK) {
@@ -75,6 +76,7 @@ sx_status sx_session_move(sx_session *session, sx_engine *engine, sx_error *erro
     const bool writing = session->phase != SX_PHASE_IDLE || session->failed_phase != SX_PHASE_IDLE;
     session->failed_phase = SX_PHASE_IDLE;
     session->left_thinking = session->left_thinking && writing;
+    session->done_reason = 0;
     if (!writing) return SX_OK;
     if (session->resumed)
         go_on_from_told(session);

@@ -263,7 +263,8 @@ static uint32_t fitting_context(const sx_engine *engine, uint64_t bytes)
     uint32_t low = 0, high = engine->context;
     while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
-        if (sx_session_kv_bytes(engine, middle) + sx_session_scratch_bytes(engine, middle) <= bytes)
+        const sx_buffers_size size = sx_session_size(middle);
+        if (sx_buffers_kv_bytes(engine, &size) + sx_buffers_scratch_bytes(engine, &size) <= bytes)
             low = middle;
         else
             high = middle;
@@ -302,8 +303,9 @@ sx_status sx_plan_check_memory(sx_engine *engine, uint64_t budget, sx_error *err
     const uint64_t weights = sx_weights_bytes(&engine->weights);
     sx_engine_info *info = &engine->info;
     info->weight_bytes = weights;
-    info->kv_bytes = sx_session_kv_bytes(engine, engine->context);
-    info->scratch_bytes = sx_session_scratch_bytes(engine, engine->context);
+    const sx_buffers_size size = sx_session_size(engine->context);
+    info->kv_bytes = sx_buffers_kv_bytes(engine, &size);
+    info->scratch_bytes = sx_buffers_scratch_bytes(engine, &size);
     const uint64_t session = info->kv_bytes + info->scratch_bytes;
     if (!budget || weights + session <= budget) return SX_OK;
     return refuse_memory(engine, budget, error);

@@ -243,7 +243,7 @@ typedef struct walk {
     const uint32_t *token_flags;
     SxState *state;
     uint32_t *history;
-    uint32_t *counts;
+    uint32_t *counts;     // may be NULL
     uint32_t count;       // rows of the batch
     uint32_t exit_count;  // forced tokens of an exit
     uint32_t score_count; // rows of this cycle that a score of the reference mode is the mean of
@@ -303,7 +303,7 @@ static uint32_t commit(walk *w, uint32_t index, uint32_t row)
     bool inside = now->thinking == SX_THINKING_INSIDE;
     uint32_t reason = sx_policy_step(now, w->settings, &known);
     w->history[known.position] = token;
-    if (known.generated && token < w->settings->vocabulary) w->counts[token]++;
+    if (w->counts && known.generated && token < w->settings->vocabulary) w->counts[token]++;
     if (known.forced) state->forced_count--;
 
     inside = inside && now->thinking == SX_THINKING_INSIDE;

@@ -61,7 +61,8 @@ bool sx_policy_answer_loops(const SxThought *thought, const SxSettings *settings
 bool sx_policy_wants_trial(const SxThought *thought, const SxSettings *settings, uint32_t forced_count, uint32_t flags);
 
 // One whole cycle as accept.comp does it, for the test that compares both: batch, samples [rows], signals [rows * 4] or
-// NULL, token flags packed as behind SxSettings; state, history and counts are advanced and state->result is filled.
+// NULL, token flags packed as behind SxSettings; state, history and counts (may be NULL) are advanced and state->result
+// is filled.
 //
 // For the rows of the path, root first: the row's token is committed (history; counts, when generated) and
 // sx_policy_step is taken. Then, in this order:

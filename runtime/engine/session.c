@@ -33,7 +33,8 @@ sx_status sx_session_create(sx_engine *engine, const sx_session_desc *desc, sx_s
     session->context = context;
     session->depth_limit = desc->depth ? desc->depth : 2;
     if (session->depth_limit > 2) session->depth_limit = 2;
-    const sx_status status = sx_session_buffers_create(engine, engine->context, &session->buffers, error);
+    const sx_buffers_size size = sx_session_size(engine->context);
+    const sx_status status = sx_session_buffers_create(engine, &size, &session->buffers, error);
     if (status != SX_OK) {
         free(session->tokens);
         free(session);
@@ -65,9 +66,7 @@ sx_status sx_session_submit(sx_session *session, const sx_tape_key *key, const s
                             sx_error *error)
 {
     sx_gpu_tape *tape = NULL;
-    sx_tape_key whole = *key;
-    whole.greedy =
-        (key->kind == SX_TAPE_CYCLE || key->kind == SX_TAPE_RESAMPLE) && sx_settings_greedy(&session->settings);
+    const sx_tape_key whole = sx_tape_key_for(key, &session->settings);
     sx_status status = sx_tapes_get(session->engine, &session->buffers, &session->tapes, &whole, 1, &tape, error);
     if (status == SX_OK)
         status = sx_gpu_submit(session->engine->gpu, tape, readback, &session->ticket[session->in_flight], error);
@@ -91,17 +90,9 @@ static sx_status take_oldest(sx_session *session, void *destination, uint64_t si
 static sx_status write_batch(sx_session *session, uint32_t first, uint32_t count, uint32_t index, sx_error *error)
 {
     const uint32_t done = index * SX_MAX_ROWS, left = done < count ? count - done : 0;
-    // Counted tokens are not counted again for penalties when a row is sampled.
-    SxBatch batch = {.count = left < SX_MAX_ROWS ? left : SX_MAX_ROWS, .base = SX_DIRECT, .root_is_prompt = 1};
-    for (uint32_t i = 0; i < SX_MAX_ROWS; i++) {
-        const bool valid = i < batch.count;
-        const uint32_t position = first + done + i;
-        batch.token[i] = valid ? session->tokens[position] : 0;
-        batch.position[i] = valid ? position : 0;
-        batch.slot[i] = valid ? position : session->buffers.slots - SX_MAX_ROWS + i;
-        batch.parent[i] = SX_NONE;
+    SxBatch batch = sx_batch_of_text(session->tokens, first + done, left, 0, session->buffers.slots);
+    for (uint32_t i = 0; i < SX_MAX_ROWS; i++)
         batch.source[i] = done + i;
-    }
     sx_gpu *gpu = session->engine->gpu;
     const uint64_t at = (uint64_t)index * SX_BATCH_STRIDE;
     sx_status status = sx_gpu_write(gpu, session->buffers.prefill, at, &batch, sizeof batch, error);
@@ -129,19 +120,25 @@ static sx_tape_key prefill_key(const sx_session *session, uint32_t rows, uint32_
                          .rows = rows};
 }
 
-// Rows of the tape that reads the next of `left` tokens, the last of a prompt of `count`; no result depends on it. Up
-// to a quarter of a large tape's rows may be idle. Kernels of many rows take a driver on the CPU longer to compile than
-// they save on a short prompt, so that one is read with those of the cycles.
+// Up to a quarter of a large tape's rows may be idle.
+uint32_t sx_prefill_rows(const sx_engine *engine, uint32_t left)
+{
+    uint32_t rows = engine->prefill_rows;
+    while (rows > SX_MAX_ROWS && rows / 4 * 3 > left)
+        rows /= 2;
+    return rows;
+}
+
+// Rows of the tape that reads the next of `left` tokens, the last of a prompt of `count`; no result depends on it.
+// Kernels of many rows take a driver on the CPU longer to compile than they save on a short prompt, so that one is read
+// with those of the cycles.
 static uint32_t chunk_rows(const sx_session *session, uint32_t left, uint32_t count)
 {
     const sx_engine *engine = session->engine;
     const uint32_t cycle_rows = session->rows > SHORT_PROMPT_ROWS ? session->rows : SHORT_PROMPT_ROWS;
     const bool brief = count <= SHORT_PROMPT && sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU;
     if (brief && cycle_rows < engine->prefill_rows) return cycle_rows;
-    uint32_t rows = engine->prefill_rows;
-    while (rows > SX_MAX_ROWS && rows / 4 * 3 > left)
-        rows /= 2;
-    return rows;
+    return sx_prefill_rows(engine, left);
 }
 
 static sx_status submit_prefill(sx_session *session, sx_error *error)
@@ -243,26 +240,25 @@ static uint32_t shared_prefix(const sx_session *session, const sx_prompt_tokens 
 
 void sx_session_start_state(sx_session *session)
 {
-    SxState *start = &session->start;
-    memset(start, 0, sizeof *start);
-    start->now.length = session->prompt_count - 1;
-    start->now.root = session->tokens[session->prompt_count - 1];
-    start->now.thinking = session->thinking_open ? SX_THINKING_INSIDE : SX_THINKING_BEFORE;
-    start->now.thinking_start = session->prompt_count;
-    start->root_is_prompt = 1;
+    session->start = sx_state_at_prompt(session->tokens, session->prompt_count, session->thinking_open);
+}
+
+sx_status sx_prompt_check(const sx_prompt_tokens *prompt, uint32_t context, sx_error *error)
+{
+    if (prompt->count < context) return SX_OK;
+    return sx_fail(error, SX_ERROR_CONTEXT,
+                   "prompt: it has %u tokens, the context holds %u and needs room for the reply; shorten it or load "
+                   "the model with a larger context",
+                   prompt->count, context);
 }
 
 static sx_status take_prompt(sx_session *session, const sx_generate_desc *desc, const sx_prompt_tokens *prompt,
                              sx_error *error)
 {
-    if (prompt->count >= session->context)
-        return sx_fail(
-            error, SX_ERROR_CONTEXT,
-            "prompt: it has %u tokens, the context holds %u and needs room for the reply; shorten it or load "
-            "the model with a larger context",
-            prompt->count, session->context);
-    sx_status status =
-        sx_settings_fill(session->engine, desc, prompt->count, session->context, &session->settings, error);
+    sx_status status = sx_prompt_check(prompt, session->context, error);
+    if (status == SX_OK) status = sx_choices_check(session->engine, desc, error);
+    if (status == SX_OK)
+        status = sx_settings_fill(session->engine, desc, prompt->count, session->context, &session->settings, error);
     if (status == SX_OK) status = sx_cycle_choose(session, &desc->drafting, error);
     if (status == SX_OK)
         status = sx_stream_begin(&session->stream, session->engine, desc, prompt->thinking_open, error);
@@ -287,7 +283,8 @@ static sx_status take_prompt(sx_session *session, const sx_generate_desc *desc, 
     session->exit_reason = SX_REASON_NONE;
     session->done_reason = 0;
     session->begin_time = sx_clock_seconds();
-    sx_session_prefill_from(session, shared, prompt->count - 1);
+    sx_session_take_choices(session, desc);
+    sx_session_prefill_from(session, shared, session->start.now.length);
     return SX_OK;
 }
 
@@ -359,7 +356,7 @@ static sx_status poll_prefill(sx_session *session, sx_error *error)
         sx_stream_event(&session->stream, &event);
         return SX_OK;
     }
-    session->phase = SX_PHASE_RUNNING;
+    session->phase = session->done_reason ? SX_PHASE_DRAINING : SX_PHASE_RUNNING; // the whole reply may be known
     session->cycle_time = 0;
     if (!session->stats.tokens) { // else it is in the middle of a reply
         session->decode_time = sx_clock_seconds();

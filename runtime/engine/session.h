@@ -80,6 +80,19 @@ bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note);
 // The reply's next token: kept, counted and told.
 void sx_cycle_emit(sx_session *session, uint32_t token);
 
+// ---- choices.c: replies that are known
+// -------------------------------------------------------------------------------
+
+// The state of a reply at the end of its prompt.
+SxState sx_state_at_prompt(const uint32_t *tokens, uint32_t prompt_count, bool thinking_open);
+// One token further: what the model says next, `choice`, goes the way that a cycle's rows go. state->result tells what
+// came of it. `tokens` receives the token committed.
+void sx_state_choose(const sx_engine *engine, const SxSettings *settings, SxState *state, uint32_t *tokens,
+                     uint32_t choice);
+sx_status sx_choices_check(const sx_engine *engine, const sx_generate_desc *desc, sx_error *error);
+// Writes the reply as far as the choices tell it, its events included; its tokens are still to be read then.
+void sx_session_take_choices(sx_session *session, const sx_generate_desc *desc);
+
 // ---- shift.c: conversations longer than the context ----------------------------------------------------------------
 
 // The prompt's tokens, with what `when_full` leaves out left out.
@@ -108,6 +121,10 @@ static inline uint32_t sx_session_reply_index(const sx_session *session, uint32_
 }
 // Puts the state at the prompt's end in place of the first cycle's.
 void sx_session_start_state(sx_session *session);
+// A prompt that leaves no room for a reply is refused.
+sx_status sx_prompt_check(const sx_prompt_tokens *prompt, uint32_t context, sx_error *error);
+// Rows of a tape that reads the next of `left` tokens of a long prompt.
+uint32_t sx_prefill_rows(const sx_engine *engine, uint32_t left);
 // Makes tokens [first, first + count) the rows of the next tape that is no cycle, a tape of `rows` rows.
 sx_status sx_session_write_rows(sx_session *session, uint32_t first, uint32_t count, uint32_t rows, sx_error *error);
 // The key without `greedy`, which follows from the settings in force.

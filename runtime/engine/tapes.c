@@ -6,16 +6,17 @@
 
 enum { PARTS = 11, MAX_TAPE_KERNELS = 256 };
 
-uint32_t sx_session_slots(uint32_t context)
+sx_buffers_size sx_session_size(uint32_t context)
 {
     // The rows of a verify pass stand behind the committed tokens, those of all levels of a draft's tree likewise.
-    return context + SX_MAX_ROWS + SX_MAX_PATH * SX_MAX_BRANCH;
+    const uint32_t slots = context + SX_MAX_ROWS + SX_MAX_PATH * SX_MAX_BRANCH;
+    return (sx_buffers_size){.slots = slots, .reach = slots};
 }
 
 static void list_parts(sx_session_buffers *b, const sx_engine *engine, sx_buffer_part parts[PARTS])
 {
     const uint64_t vocabulary = engine->hparams.vocabulary;
-    const uint64_t aux = sizeof(float) * engine->prefill_limit * engine->aux.count * engine->hparams.hidden;
+    const uint64_t aux = sizeof(float) * engine->prefill_limit * b->aux.count * engine->hparams.hidden;
     const uint64_t batches = (engine->prefill_limit + SX_MAX_ROWS - 1) / SX_MAX_ROWS * SX_BATCH_STRIDE;
     const sx_buffer_part list[PARTS] = {
         {&b->aux.out, aux, "auxiliary states"},
@@ -33,40 +34,51 @@ static void list_parts(sx_session_buffers *b, const sx_engine *engine, sx_buffer
     memcpy(parts, list, sizeof list);
 }
 
-static sx_scratch_size scratch_size(const sx_engine *engine, uint32_t slots)
+static bool with_draft(const sx_engine *engine, const sx_buffers_size *size)
 {
-    sx_scratch_size size = {.rows = engine->prefill_limit};
-    const uint32_t splits = sx_tape_splits(slots, slots);
+    return engine->has_draft && !size->plain;
+}
+
+static sx_scratch_size scratch_size(const sx_engine *engine, const sx_buffers_size *size)
+{
+    sx_scratch_size scratch = {.rows = engine->prefill_limit};
+    const uint32_t splits = sx_tape_splits(size->reach, size->reach);
     for (uint32_t i = 0; i < engine->hparams.layers; i++)
-        sx_scratch_size_add(&size, &engine->target.layers[i], splits);
-    for (uint32_t i = 0; engine->has_draft && i < engine->draft.layer_count; i++)
-        sx_scratch_size_add(&size, &engine->draft.layers[i], splits);
-    return size;
+        sx_scratch_size_add(&scratch, &engine->target.layers[i], splits);
+    for (uint32_t i = 0; with_draft(engine, size) && i < engine->draft.layer_count; i++)
+        sx_scratch_size_add(&scratch, &engine->draft.layers[i], splits);
+    return scratch;
 }
 
-uint64_t sx_session_kv_bytes(const sx_engine *engine, uint32_t context)
+// Without buffers yet: what they are for.
+static sx_session_buffers empty_buffers(const sx_engine *engine, const sx_buffers_size *size)
 {
-    const uint32_t slots = sx_session_slots(context);
-    return sx_kv_bytes(engine->hparams.layers, slots, sx_kv_row_bytes(&engine->target.layers[0].shape)) +
-           (engine->has_draft ? sx_eagle_kv_bytes(&engine->draft, slots) : 0);
+    sx_session_buffers buffers = {.slots = size->slots};
+    if (!size->plain) buffers.aux = engine->aux;
+    return buffers;
 }
 
-uint64_t sx_session_scratch_bytes(const sx_engine *engine, uint32_t context)
+uint64_t sx_buffers_kv_bytes(const sx_engine *engine, const sx_buffers_size *size)
 {
-    sx_session_buffers buffers = {.slots = sx_session_slots(context)};
+    return sx_kv_bytes(engine->hparams.layers, size->slots, sx_kv_row_bytes(&engine->target.layers[0].shape)) +
+           (with_draft(engine, size) ? sx_eagle_kv_bytes(&engine->draft, size->slots) : 0);
+}
+
+uint64_t sx_buffers_scratch_bytes(const sx_engine *engine, const sx_buffers_size *size)
+{
+    sx_session_buffers buffers = empty_buffers(engine, size);
     sx_buffer_part parts[PARTS];
     list_parts(&buffers, engine, parts);
-    const sx_scratch_size scratch = scratch_size(engine, buffers.slots);
+    const sx_scratch_size scratch = scratch_size(engine, size);
     return sx_parts_bytes(parts, PARTS) + sx_scratch_bytes(&scratch) +
-           (engine->has_draft ? sx_eagle_buffers_bytes(&engine->draft, engine->prefill_limit) : 0);
+           (with_draft(engine, size) ? sx_eagle_buffers_bytes(&engine->draft, engine->prefill_limit) : 0);
 }
 
-sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out, sx_error *error)
+sx_status sx_session_buffers_create(const sx_engine *engine, const sx_buffers_size *size, sx_session_buffers *out,
+                                    sx_error *error)
 {
     sx_gpu *gpu = engine->gpu;
-    memset(out, 0, sizeof *out);
-    out->slots = sx_session_slots(context);
-    out->aux = engine->aux;
+    *out = empty_buffers(engine, size);
     sx_buffer_part parts[PARTS];
     list_parts(out, engine, parts);
     sx_status status = sx_parts_create(gpu, parts, PARTS, error);
@@ -74,9 +86,9 @@ sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, s
     if (status == SX_OK)
         status = sx_kv_create(gpu, hparams->layers, out->slots, sx_kv_row_bytes(&engine->target.layers[0].shape),
                               "keys and values", &out->kv, error);
-    const sx_scratch_size scratch = scratch_size(engine, out->slots);
+    const sx_scratch_size scratch = scratch_size(engine, size);
     if (status == SX_OK) status = sx_scratch_create(gpu, &scratch, &out->scratch, error);
-    if (status == SX_OK && engine->has_draft)
+    if (status == SX_OK && with_draft(engine, size))
         status = sx_eagle_buffers_create(gpu, &engine->draft, engine->prefill_limit, out->slots, &out->draft, error);
     // The flags never change; settings are written in front of them with every reply.
     if (status == SX_OK)
@@ -208,6 +220,13 @@ static bool same_key(const sx_tape_key *a, const sx_tape_key *b)
            a->depth == b->depth && a->branch == b->branch && a->greedy == b->greedy;
 }
 
+sx_tape_key sx_tape_key_for(const sx_tape_key *key, const SxSettings *settings)
+{
+    sx_tape_key whole = *key;
+    whole.greedy = (key->kind == SX_TAPE_CYCLE || key->kind == SX_TAPE_RESAMPLE) && sx_settings_greedy(settings);
+    return whole;
+}
+
 // Records a tape in the place of the one that was used longest ago.
 static sx_status record_tape(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
                              const sx_tape_key *key, sx_tape_entry **out, sx_error *error)
@@ -289,6 +308,50 @@ sx_status sx_tapes_get(const sx_engine *engine, const sx_session_buffers *buffer
             drop_tape(engine->gpu, entries[i]);
     }
     return status;
+}
+
+sx_status sx_tape_run(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                      const sx_tape_key *key, const sx_gpu_readback *readback, void *destination, sx_error *error)
+{
+    sx_gpu *gpu = engine->gpu;
+    sx_gpu_tape *tape = NULL;
+    sx_gpu_ticket ticket;
+    sx_status status;
+    do
+        status = sx_tapes_get(engine, buffers, cache, key, 1, &tape, error);
+    while (status == SX_PENDING);
+    if (status == SX_OK) status = sx_gpu_submit(gpu, tape, readback, &ticket, error);
+    if (status != SX_OK) return status;
+    do {
+        sx_gpu_wait(gpu, ticket, 100, NULL);
+        status = sx_gpu_poll(gpu, ticket, destination, readback ? readback->size : 0, error);
+    } while (status == SX_PENDING);
+    return status;
+}
+
+SxBatch sx_batch_of_rows(const sx_row *rows, uint32_t count, uint32_t slots)
+{
+    SxBatch batch = {.count = count, .base = SX_DIRECT, .root_is_prompt = 1};
+    for (uint32_t i = 0; i < SX_MAX_ROWS; i++) {
+        batch.slot[i] = slots - SX_MAX_ROWS + i;
+        batch.parent[i] = SX_NONE;
+        batch.source[i] = i;
+        if (i >= count) continue;
+        batch.token[i] = rows[i].token;
+        batch.position[i] = rows[i].position;
+        batch.first_slot[i] = rows[i].first_slot;
+        batch.slot[i] = rows[i].first_slot + rows[i].position;
+    }
+    return batch;
+}
+
+SxBatch sx_batch_of_text(const uint32_t *tokens, uint32_t first, uint32_t count, uint32_t first_slot, uint32_t slots)
+{
+    sx_row rows[SX_MAX_ROWS];
+    if (count > SX_MAX_ROWS) count = SX_MAX_ROWS;
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = (sx_row){tokens[first + i], first + i, first_slot};
+    return sx_batch_of_rows(rows, count, slots);
 }
 
 void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache)

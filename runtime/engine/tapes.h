@@ -8,6 +8,13 @@
 
 #include "engine/internal.h"
 
+// What a set of buffers serves: a session, or the sequences of a batch (batch.c).
+typedef struct sx_buffers_size {
+    uint32_t slots; // of the keys and values: positions of all sequences, then those that idle rows and trees use
+    uint32_t reach; // positions that a row may see
+    bool plain;     // forward passes alone: nothing of a draft, no states
+} sx_buffers_size;
+
 typedef struct sx_session_buffers {
     uint32_t slots;
     sx_kv kv;
@@ -26,12 +33,11 @@ typedef struct sx_session_buffers {
     sx_gpu_buffer *prefill_draft; // the same rows for the draft: each token is the next one's
 } sx_session_buffers;
 
-// Positions the key-value buffers of a session hold, those of a tree included.
-uint32_t sx_session_slots(uint32_t context);
-// What a session of that context takes on the device: keys and values (the draft's, too), and everything else.
-uint64_t sx_session_kv_bytes(const sx_engine *engine, uint32_t context);
-uint64_t sx_session_scratch_bytes(const sx_engine *engine, uint32_t context);
-sx_status sx_session_buffers_create(const sx_engine *engine, uint32_t context, sx_session_buffers *out,
+sx_buffers_size sx_session_size(uint32_t context);
+// What buffers of that size take on the device: keys and values (the draft's, too), and everything else.
+uint64_t sx_buffers_kv_bytes(const sx_engine *engine, const sx_buffers_size *size);
+uint64_t sx_buffers_scratch_bytes(const sx_engine *engine, const sx_buffers_size *size);
+sx_status sx_session_buffers_create(const sx_engine *engine, const sx_buffers_size *size, sx_session_buffers *out,
                                     sx_error *error);
 void sx_session_buffers_destroy(sx_gpu *gpu, sx_session_buffers *buffers);
 
@@ -54,6 +60,8 @@ typedef struct sx_tape_key {
 } sx_tape_key;
 
 enum { SX_TAPE_CACHE = 24, SX_TAPES_AT_ONCE = 3, SX_NGRAM_LONGEST = 4 };
+// The key with `greedy` as the settings in force have it.
+sx_tape_key sx_tape_key_for(const sx_tape_key *key, const SxSettings *settings);
 typedef struct sx_tape_entry {
     sx_tape_key key;
     sx_gpu_tape *tape; // NULL: free
@@ -77,6 +85,19 @@ uint32_t sx_tape_splits(uint32_t positions, uint32_t slots);
 // SX_PENDING while their pipelines are being made, all at the same time: call again.
 sx_status sx_tapes_get(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
                        const sx_tape_key *keys, uint32_t count, sx_gpu_tape **out, sx_error *error);
+// Submits the key's tape and waits for it and for what is read back of it (NULL: nothing).
+sx_status sx_tape_run(const sx_engine *engine, const sx_session_buffers *buffers, sx_tape_cache *cache,
+                      const sx_tape_key *key, const sx_gpu_readback *readback, void *destination, sx_error *error);
 void sx_tape_cache_clear(sx_gpu *gpu, sx_tape_cache *cache);
+
+// A token at its position in a sequence whose position 0 stands in slot `first_slot`.
+typedef struct sx_row {
+    uint32_t token, position, first_slot;
+} sx_row;
+// A batch written by the host; idle rows get the last slots. Tokens that are counted already are not counted again for
+// penalties when a row is sampled.
+SxBatch sx_batch_of_rows(const sx_row *rows, uint32_t count, uint32_t slots);
+// The rows of tokens[first, first + count) of one sequence, as many as fit.
+SxBatch sx_batch_of_text(const uint32_t *tokens, uint32_t first, uint32_t count, uint32_t first_slot, uint32_t slots);
 
 #endif
