@@ -118,7 +118,8 @@ static const command commands[] = {
      "record what the model would answer at every step of its thinking",
      "Runs the full reasoning of every prompt and, at the ends of its steps, forces an answer. The file holds the\n"
      "model's hidden states with these labels: what `train-signals` and `calibrate` learn from. Ctrl-c or a\n"
-     "crash loses at most the prompt at hand: the same command goes on where it was.",
+     "crash loses at most the prompts at hand: the same command goes on where it was. Records stand in the order\n"
+     "of the prompts, however many are written at a time.",
      "  specexit trace --prompts problems.jsonl -o problems.trace\n"
      "  specexit trace -m model.gguf --prompts problems.jsonl -o problems.trace --boundaries 24 --steps-only\n"},
     {"train-signals", cli_train_signals, CLI_GROUP_TRAIN | CLI_GROUP_OUTPUT | CLI_GROUP_JSON, 1000, "TRACE...",

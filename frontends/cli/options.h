@@ -70,6 +70,7 @@ typedef struct cli_options {
     const char *check_command;
 
     uint32_t boundaries, answer_tokens; // trace; 0: all, the default
+    uint32_t sequences;                 // trace; 0: what pays
     bool steps_only;
     const char *into; // train-signals
     bool host;

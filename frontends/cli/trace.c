@@ -1,4 +1,5 @@
 // specexit trace: full reasoning with a forced answer at every step, and the states that go with it.
+#include "ahead.h"
 #include "answers.h"
 #include "commands.h"
 #include "interrupt.h"
@@ -21,6 +22,9 @@ typedef struct tracer {
     sx_trace_writer *writer;
     double begin;
     uint32_t at, made, kept, duplicates, unfinished, failed;
+    uint32_t *order; // problems that are to be traced
+    uint32_t order_count;
+    cli_ahead ahead;
     // The prompt at hand.
     cli_reply reply;
     sx_thinking_span span;
@@ -50,7 +54,7 @@ static void show_progress(tracer *run, const char *what, uint32_t number)
     cli_terminal *terminal = &run->context->terminal;
     if (!cli_status_due(terminal)) return;
     const double spent = cli_seconds() - run->begin;
-    const uint32_t left = run->problems.count - run->at;
+    const uint32_t left = run->order_count - run->made;
     cli_text line = {0};
     cli_text_add(&line, "tracing ");
     cli_bar(&line, (double)run->at / run->problems.count, 20);
@@ -77,6 +81,12 @@ static void on_idle(void *user, const cli_reply *reply)
     show_progress(user, "token", reply->stats.tokens);
 }
 
+static void on_step(void *user)
+{
+    tracer *run = user;
+    show_progress(run, "token", run->ahead.tokens);
+}
+
 static void tell(tracer *run, const cli_text *line)
 {
     if (run->context->options.quiet) return;
@@ -90,7 +100,7 @@ static void tell_size(tracer *run)
     const cli_options *options = &run->context->options;
     sx_engine_info info;
     sx_engine_get_info(run->engine, &info);
-    const uint64_t state = 2ull * run->identity.state_width + 4, prompts = run->problems.count - run->kept;
+    const uint64_t state = 2ull * run->identity.state_width + 4, prompts = run->order_count;
     const uint64_t longest = options->maximum_tokens ? options->maximum_tokens : info.context;
     const uint64_t most = prompts * longest * (options->steps_only ? 4 : state + 4),
                    free_bytes = sx_disk_free(options->output);
@@ -116,13 +126,19 @@ static void tell_size(tracer *run)
 
 // ---- One prompt ----------------------------------------------------------------------------------------------------
 
-static sx_status think(tracer *run, const cli_problem *problem, sx_error *error)
+// `index` of the order. What was written ahead is read by the session, as if it had written it.
+static sx_status think(tracer *run, uint32_t index, const cli_problem *problem, sx_error *error)
 {
-    const cli_options *options = &run->context->options;
     sx_message messages[2];
-    sx_generate_desc desc = cli_options_describe(options);
-    desc.policy.kind = SX_POLICY_NONE;
-    cli_options_prompt(options, problem->prompt, messages, &desc);
+    sx_generate_desc desc = cli_ahead_describe(&run->context->options, problem, messages);
+    if (run->ahead.batch) {
+        cli_known_reply known;
+        const sx_status status = cli_ahead_reply(&run->ahead, index, on_step, run, &known, error);
+        if (status != SX_OK) return status;
+        desc.choices = known.choices;
+        desc.choice_count = known.count;
+        desc.drafting = (sx_drafting){.kind = SX_DRAFT_NONE}; // there is nothing to draft
+    }
     const cli_view view = {.event = on_event, .idle = on_idle, .stop_only = true, .user = run};
     return cli_reply_generate(run->session, &desc, &view, &run->reply, error);
 }
@@ -259,9 +275,9 @@ static sx_status append(tracer *run, const cli_problem *problem, bool finished, 
     return sx_trace_writer_append(run->writer, &record, error);
 }
 
-static sx_status trace_problem(tracer *run, const cli_problem *problem, sx_error *error)
+static sx_status trace_problem(tracer *run, uint32_t index, const cli_problem *problem, sx_error *error)
 {
-    sx_status status = think(run, problem, error);
+    sx_status status = think(run, index, problem, error);
     if (status != SX_OK || run->reply.interrupted) return status;
     const uint32_t *tokens = sx_session_tokens(run->session, &run->token_count);
     run->tokens = cli_reallocate(run->tokens, run->token_count + 1, sizeof *run->tokens);
@@ -280,6 +296,15 @@ static sx_status trace_problem(tracer *run, const cli_problem *problem, sx_error
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+// Whether the replies can be written many at a time.
+static bool can_batch(const tracer *run, sx_error *error)
+{
+    sx_message messages[2];
+    const cli_problem nothing = {.prompt = ""};
+    const sx_generate_desc desc = cli_ahead_describe(&run->context->options, &nothing, messages);
+    return sx_batch_check(&desc, error) == SX_OK;
+}
+
 static int prepare(tracer *run)
 {
     cli_context *context = run->context;
@@ -296,7 +321,25 @@ static int prepare(tracer *run)
         cli_problems_bundled(&run->problems, options->limit);
     }
     cli_text_free(&message);
+    sx_error error = {0};
+    if (code == CLI_EXIT_OK && options->sequences > 1 && !can_batch(run, &error))
+        code = cli_usage_error(context, "--sequences: %s", error.message);
     return code;
+}
+
+// The prompts that are not there yet, each once.
+static void list_order(tracer *run)
+{
+    const cli_problems *problems = &run->problems;
+    run->order = cli_allocate(problems->count, sizeof *run->order);
+    for (uint32_t i = 0; i < problems->count; i++) {
+        const char *prompt = problems->items[i].prompt;
+        bool again = false;
+        for (uint32_t j = 0; j < i && !again; j++)
+            again = strcmp(problems->items[j].prompt, prompt) == 0;
+        run->duplicates += again;
+        if (!again && !sx_trace_writer_has(run->writer, sx_trace_hash(prompt))) run->order[run->order_count++] = i;
+    }
 }
 
 static int open_writer(tracer *run)
@@ -319,23 +362,44 @@ static int open_writer(tracer *run)
     cli_text_free(&setting);
     if (sx_trace_writer_open(run->context->options.output, &info, &run->writer, &run->kept, &error) != SX_OK)
         return cli_fail(run->context, "%s", error.message);
+    list_order(run);
     tell_size(run);
     return CLI_EXIT_OK;
+}
+
+// How many sequences are written at a time: what was asked for, or what pays on this device; never more than there are
+// prompts.
+static int open_ahead(tracer *run)
+{
+    const cli_options *options = &run->context->options;
+    sx_error error = {0};
+    uint32_t sequences = options->sequences;
+    if (!sequences) sequences = can_batch(run, NULL) ? sx_batch_usual(run->engine) : 1;
+    if (sequences > run->order_count) sequences = run->order_count;
+    if (sequences < 2) return CLI_EXIT_OK;
+    cli_text line = {0};
+    cli_text_printf(&line, "%u sequences at a time: ", sequences);
+    cli_format_bytes(&line, sx_batch_bytes(run->engine, sequences, NULL));
+    cli_text_add(&line, " on the device beside the model and its session");
+    tell(run, &line);
+    cli_text_free(&line);
+    if (cli_ahead_open(&run->ahead, run->engine, sequences, options, &run->problems, run->order, run->order_count,
+                       &error) == SX_OK)
+        return CLI_EXIT_OK;
+    if (!options->sequences && error.status == SX_ERROR_GPU_MEMORY) return CLI_EXIT_OK; // nobody asked for so many
+    return cli_fail(run->context, "--sequences: %s", error.message);
 }
 
 static int trace_all(tracer *run)
 {
     run->begin = cli_seconds();
-    for (run->at = 0; run->at < run->problems.count; run->at++) {
+    for (uint32_t i = 0; i < run->order_count; i++) {
+        run->at = run->order[i];
         const cli_problem *problem = &run->problems.items[run->at];
         sx_error error = {0};
-        bool again = false;
-        for (uint32_t i = 0; i < run->at && !again; i++)
-            again = strcmp(run->problems.items[i].prompt, problem->prompt) == 0;
-        run->duplicates += again;
-        if (again || sx_trace_writer_has(run->writer, sx_trace_hash(problem->prompt))) continue;
-        const sx_status status = trace_problem(run, problem, &error);
-        if (run->reply.interrupted || cli_interrupt_count()) return cli_exit_interrupted();
+        const sx_status status = trace_problem(run, i, problem, &error);
+        if (status == SX_ERROR_CANCELLED || run->reply.interrupted || cli_interrupt_count())
+            return cli_exit_interrupted();
         if (status == SX_ERROR_CONTEXT || status == SX_ERROR_FORMAT) {
             cli_text line = {0};
             cli_text_printf(&line, "prompt %u is left out: %s", run->at + 1, error.message);
@@ -347,6 +411,7 @@ static int trace_all(tracer *run)
         }
         run->made++;
     }
+    run->at = run->problems.count;
     return CLI_EXIT_OK;
 }
 
@@ -375,15 +440,18 @@ int cli_trace(cli_context *context)
     if (code == CLI_EXIT_OK) code = cli_load_engine(context, &run->engine);
     if (code == CLI_EXIT_OK) code = cli_load_session(context, run->engine, &run->session);
     if (code == CLI_EXIT_OK) code = open_writer(run);
+    if (code == CLI_EXIT_OK) code = open_ahead(run);
     if (code == CLI_EXIT_OK) {
         code = trace_all(run);
         summarise(run);
     }
+    cli_ahead_free(&run->ahead);
     sx_trace_writer_close(run->writer);
     sx_session_destroy(run->session);
     sx_engine_destroy(run->engine);
     cli_problems_free(&run->problems);
     cli_reply_free(&run->reply);
+    free(run->order);
     free(run->tokens);
     free(run->boundaries);
     free(run->states);

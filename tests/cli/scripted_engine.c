@@ -473,6 +473,61 @@ sx_status sx_session_force_answer(sx_session *session, uint32_t position, sx_for
     return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no branches");
 }
 
+uint64_t sx_batch_bytes(const sx_engine *engine, uint32_t sequences, uint64_t *free_bytes)
+{
+    (void)engine;
+    if (free_bytes) *free_bytes = 0;
+    return sequences;
+}
+
+uint32_t sx_batch_usual(const sx_engine *engine)
+{
+    (void)engine;
+    return 1;
+}
+
+sx_status sx_batch_create(sx_engine *engine, uint32_t sequences, sx_batch **out, sx_error *error)
+{
+    (void)engine;
+    *out = NULL;
+    return sx_fail(error, SX_ERROR_GPU_MEMORY, "%u sequences do not fit, 1 fits", sequences);
+}
+
+void sx_batch_destroy(sx_batch *batch)
+{
+    (void)batch;
+}
+
+sx_status sx_batch_check(const sx_generate_desc *desc, sx_error *error)
+{
+    if (desc->sampling.presence_penalty == 0) return SX_OK;
+    return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no penalties");
+}
+
+sx_status sx_batch_add(sx_batch *batch, const sx_generate_desc *desc, uint32_t *place, sx_error *error)
+{
+    (void)batch, (void)desc, (void)place;
+    return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no batches");
+}
+
+uint32_t sx_batch_running(const sx_batch *batch)
+{
+    (void)batch;
+    return 0;
+}
+
+sx_status sx_batch_step(sx_batch *batch, sx_error *error)
+{
+    (void)batch;
+    return sx_fail(error, SX_ERROR_UNSUPPORTED, "the script has no batches");
+}
+
+bool sx_batch_take(sx_batch *batch, uint32_t *place, const uint32_t **choices, uint32_t *choice_count)
+{
+    (void)batch, (void)place, (void)choices, (void)choice_count;
+    return false;
+}
+
 sx_status sx_train_signals(const sx_train_desc *desc, sx_train_report *report, sx_error *error)
 {
     *report = (sx_train_report){0};

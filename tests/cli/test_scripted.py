@@ -74,6 +74,15 @@ class Signals(Program):
         self.assertIn("(2 were there)", err)
         self.failure(*arguments, "--temperature", "1", says="other settings")
 
+    def test_trace_of_sequences(self):
+        prompts = self.write("two.jsonl", '{"prompt": "1"}\n{"prompt": "2"}\n')
+        arguments = ["trace", "--prompts", prompts, "-o", self.path("a.trace"), "--sequences"]
+        self.usage_error(*arguments, "2", "--presence-penalty", "1", says="--sequences: the script has no penalties")
+        self.assertFalse(os.path.exists(self.path("a.trace")))
+        self.usage_error(*arguments, "33", says="33")
+        self.failure(*arguments, "8", says="--sequences: 2 sequences do not fit, 1 fits")  # never more than prompts
+        self.run_cli(*arguments, "1")
+
     def test_trace_of_an_empty_answer(self):
         prompts = self.write("empty.jsonl", '{"prompt": "1", "answer": ""}\n')
         self.failure("trace", "--prompts", prompts, "-o", self.path("a.trace"), says='line 1: the "answer" is empty')

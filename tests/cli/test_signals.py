@@ -36,6 +36,23 @@ class Chain(Program):
         self.assertEqual("were there" in err, killed)
         return self.path(name)
 
+    def check_sequences(self, trace, lines):
+        """Many at a time, killed in the middle: the same bytes."""
+        name = self.path("many.trace")
+        arguments = [self.binary, "trace", "--sequences", "3", "--prompts", self.write("many.jsonl", "".join(lines)), "-o", name]
+        process = subprocess.Popen(arguments, env=self.environment(), stderr=subprocess.DEVNULL)
+        while not (os.path.exists(name) and os.path.getsize(name) > 20000):
+            self.assertIsNone(process.poll())
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _, err = self.run_cli(*arguments[1:])
+        self.assertIn("sequences at a time", err)
+        self.assertIn("were there", err)
+        with open(name, "rb") as many, open(trace, "rb") as one:
+            data = many.read()
+            self.assertEqual(data, one.read()[:len(data)])
+
     def patched(self, path, key, name):
         """The head with another hash in its card."""
         with open(path, "rb") as file:
@@ -57,6 +74,7 @@ class Chain(Program):
         self.assertLess(os.path.getsize(head), 3 * 3 * HIDDEN * 4 + 4096)
 
         trace = self.make_trace("calibrate.trace", self.calibrate)
+        self.check_sequences(trace, self.calibrate[:5])
         calibration = self.json_lines("calibrate", trace, "--signal-head", head, "-o", profile, "--json")[0]
         self.assertEqual(calibration["prompts"], CALIBRATED)
         full = calibration["full_thinking_tokens"]
