@@ -151,10 +151,10 @@ const cli_option cli_option_table[] = {
          "exit code 0 means right"),
     COUNT("boundaries", 0, CLI_GROUP_TRACE, boundaries, 1, MANY,
           "force answers at N step boundaries of a prompt at most, evenly spread (default: at all)"),
-    COUNT("sequences", 0, CLI_GROUP_TRACE, sequences, 1, 32,
-          "write the reasoning of N prompts at a time: the same trace, sooner where the device has room for more than "
-          "one "
-          "(default: 8 on a GPU, or as many as its memory holds; 1 on a CPU)"),
+    COUNT(
+        "sequences", 0, CLI_GROUP_TRACE, sequences, 1, 32,
+        "write the reasoning of N prompts at a time: the same trace, sooner on a GPU (default: 8 there, or as many as "
+        "its memory holds; 1 on a CPU)"),
     FLAG("steps-only", 0, CLI_GROUP_TRACE, steps_only,
          "keep the states of step boundaries alone: a far smaller file, on which no smoothing can be calibrated"),
     TEXT("into", 0, CLI_GROUP_TRAIN, into, "DRAFT", "write this EAGLE-3 draft with the new rows, not a head alone"),

@@ -80,8 +80,7 @@ bool sx_cycle_take(sx_session *session, const SxResult *result, uint32_t note);
 // The reply's next token: kept, counted and told.
 void sx_cycle_emit(sx_session *session, uint32_t token);
 
-// ---- choices.c: replies that are known
-// -------------------------------------------------------------------------------
+// ---- choices.c: replies that are known ------------------------------------------------------------------------------
 
 // The state of a reply at the end of its prompt.
 SxState sx_state_at_prompt(const uint32_t *tokens, uint32_t prompt_count, bool thinking_open);

@@ -81,6 +81,9 @@ static void test_options(void **state)
     web_generate_free(&generate);
 }
 
+// clang-format off
+#define ROW(text, message) {text, sizeof(text) - 1, message}
+// clang-format on
 static void test_damaged_options(void **state)
 {
     (void)state;
@@ -89,7 +92,6 @@ static void test_damaged_options(void **state)
         size_t size;
         const char *message;
     } rows[] = {
-#define ROW(text, message) {text, sizeof(text) - 1, message}
         ROW("nothing\0x\0", "option \"nothing\" is not known"),
         ROW("seed\0-1\0", "option \"seed\": \"-1\" is not a whole number"),
         ROW("top_k\0004294967296\0", "is not a whole number"),
