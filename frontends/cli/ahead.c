@@ -68,6 +68,10 @@ static void take_complete(cli_ahead *ahead)
 sx_status cli_ahead_reply(cli_ahead *ahead, uint32_t index, void (*tick)(void *user), void *user,
                           cli_known_reply *reply, sx_error *error)
 {
+    if (index) {
+        free(ahead->replies[index - 1].choices);
+        ahead->replies[index - 1] = (cli_known_reply){0};
+    }
     sx_status status = begin_more(ahead, index, error);
     while (status == SX_OK && !ahead->ready[index]) {
         if (cli_interrupt_count() || cli_interrupt_fatal()) return sx_fail(error, SX_ERROR_CANCELLED, "interrupted");

@@ -30,8 +30,9 @@ sx_generate_desc cli_ahead_describe(const cli_options *options, const cli_proble
 // `options`, `problems` and `order` are borrowed for the time it is used.
 sx_status cli_ahead_open(cli_ahead *ahead, sx_engine *engine, uint32_t sequences, const cli_options *options,
                          const cli_problems *problems, const uint32_t *order, uint32_t count, sx_error *error);
-// The reply to the problem order[index]; those behind it are written at the same time. It is not known where its prompt
-// does not fit: the session says so. SX_ERROR_CANCELLED on ctrl-c. `tick` is called between steps.
+// The reply to the problem order[index], asked for in turn and valid until the next call; those behind it are written
+// at the same time. It is not known where its prompt does not fit: the session says so. SX_ERROR_CANCELLED on ctrl-c.
+// `tick` is called between steps.
 sx_status cli_ahead_reply(cli_ahead *ahead, uint32_t index, void (*tick)(void *user), void *user,
                           cli_known_reply *reply, sx_error *error);
 void cli_ahead_free(cli_ahead *ahead);

@@ -1,4 +1,5 @@
 #include "option_table.h"
+#include "specexit_signals.h"
 
 #include <stddef.h>
 
@@ -152,7 +153,7 @@ const cli_option cli_option_table[] = {
     COUNT("boundaries", 0, CLI_GROUP_TRACE, boundaries, 1, MANY,
           "force answers at N step boundaries of a prompt at most, evenly spread (default: at all)"),
     COUNT(
-        "sequences", 0, CLI_GROUP_TRACE, sequences, 1, 32,
+        "sequences", 0, CLI_GROUP_TRACE, sequences, 1, SX_BATCH_MOST,
         "write the reasoning of N prompts at a time: the same trace, sooner on a GPU (default: 8 there, or as many as "
         "its memory holds; 1 on a CPU)"),
     FLAG("steps-only", 0, CLI_GROUP_TRACE, steps_only,

@@ -60,9 +60,9 @@ bool sx_policy_answer_loops(const SxThought *thought, const SxSettings *settings
 // row 1 (the tape needs two rows), and accept.comp stops before such a token, so that it becomes a root.
 bool sx_policy_wants_trial(const SxThought *thought, const SxSettings *settings, uint32_t forced_count, uint32_t flags);
 
-// One whole cycle as accept.comp does it, for the test that compares both: batch, samples [rows], signals [rows * 4] or
-// NULL, token flags packed as behind SxSettings; state, history and counts (may be NULL) are advanced and state->result
-// is filled.
+// One whole cycle as accept.comp does it, for replies whose samples the host has (choices.c) and for the test that
+// compares both: batch, samples [rows], signals [rows * 4] or NULL, token flags packed as behind SxSettings; state,
+// history and counts (may be NULL) are advanced and state->result is filled.
 //
 // For the rows of the path, root first: the row's token is committed (history; counts, when generated) and
 // sx_policy_step is taken. Then, in this order:
