@@ -464,12 +464,13 @@ static bool read_file(const char *path, chat_text *out, sx_error *error)
 static void import_file(chat_app *app, const char *path)
 {
     sx_error error = {0};
-    chat_text text = {0}, problem = {0};
+    chat_text text = {0}, notice = {0};
     app_save(app);
     app_cancel_edit(app);
     bool good = read_file(path, &text, &error);
-    if (!good) chat_text_add(&problem, error.message);
-    good = good && chat_import_json(&app->state, chat_text_string(&text), text.length, wall_clock(), &problem);
+    if (!good) chat_text_add(&notice, error.message);
+    good = good && chat_import_json(&app->state, platform_file_name(path), chat_text_string(&text), text.length,
+                                    wall_clock(), &notice);
     if (good) {
         view_forget(app);
         app_clear_selection(app);
@@ -477,11 +478,10 @@ static void import_file(chat_app *app, const char *path)
         app_save(app);
         app->overlay = OVERLAY_NONE;
         app->field = FIELD_COMPOSER;
-    } else {
-        app_say(app, chat_text_string(&problem));
     }
+    if (notice.length) app_say(app, notice.data);
     chat_text_free(&text);
-    chat_text_free(&problem);
+    chat_text_free(&notice);
 }
 
 static void use_profile(chat_app *app, const char *path, const sx_profile *profile)

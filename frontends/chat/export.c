@@ -29,21 +29,25 @@ void export_markdown(const chat_conversation *conversation, chat_text *out)
     free(path);
 }
 
+// `text` is the user's or a model's, perhaps from a database that an older version wrote: no byte of it is trusted.
 static void json_string(chat_text *out, const char *text)
 {
+    size_t length = strlen(text), kept = 0; // bytes before `kept` are written
     chat_text_add(out, "\"");
-    for (const char *at = text; *at; at++) {
-        unsigned char c = (unsigned char)*at;
-        if (c == '"' || c == '\\') {
-            chat_text_printf(out, "\\%c", c);
-        } else if (c == '\n') {
+    for (size_t at = 0; at < length; at++) {
+        unsigned char c = (unsigned char)text[at];
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        chat_text_append_utf8(out, text + kept, at - kept);
+        kept = at + 1;
+        if (c == '\n') {
             chat_text_add(out, "\\n");
         } else if (c < 0x20) {
             chat_text_printf(out, "\\u%04x", c);
         } else {
-            chat_text_append(out, at, 1);
+            chat_text_printf(out, "\\%c", c);
         }
     }
+    chat_text_append_utf8(out, text + kept, length - kept);
     chat_text_add(out, "\"");
 }
 

@@ -4,6 +4,68 @@
 #include <stdio.h>
 #include <string.h>
 
+// ---- What no text can hold ------------------------------------------------------------------------------------------
+
+// The code unit of an escape, `\\uXXXX`, at `at`; -1: there is none.
+static int32_t escaped_unit(const chat_text *json, size_t at)
+{
+    int32_t unit = 0;
+    if (at + 6 > json->length || json->data[at] != '\\' || json->data[at + 1] != 'u') return -1;
+    for (size_t i = at + 2; i < at + 6; i++) {
+        static const char digits[] = "0123456789abcdef";
+        int c = (unsigned char)json->data[i];
+        const char *digit = strchr(digits, c >= 'A' && c <= 'F' ? c + 'a' - 'A' : c);
+        if (!digit || !*digit) return -1;
+        unit = unit << 4 | (int32_t)(digit - digits);
+    }
+    return unit;
+}
+
+// SQLite passes on bytes that are not UTF-8, ends a string at an escaped NUL, and writes halves of surrogate pairs as
+// they are. Returns how many characters were replaced.
+static size_t mend(const char *text, size_t length, chat_text *out)
+{
+    chat_text json = {0};
+    size_t replaced = chat_text_append_utf8(&json, text, length), kept = 0;
+    for (size_t at = 0; at < json.length;) {
+        int32_t unit = escaped_unit(&json, at);
+        bool high = unit >= 0xD800 && unit < 0xDC00, low = unit >= 0xDC00 && unit < 0xE000;
+        int32_t second = high ? escaped_unit(&json, at + 6) : -1;
+        bool pair = second >= 0xDC00 && second < 0xE000;
+        if (unit == 0 || low || (high && !pair)) {
+            chat_text_append(out, json.data + kept, at - kept);
+            chat_text_add(out, CHAT_REPLACEMENT);
+            kept = at + 6;
+            replaced++;
+        }
+        at += pair ? 12 : unit >= 0 ? 6 : json.data[at] == '\\' && at + 1 < json.length ? 2 : 1;
+    }
+    chat_text_append(out, json.data + kept, json.length - kept);
+    chat_text_free(&json);
+    return replaced;
+}
+
+static bool is_marked(const chat_message *message)
+{
+    return strstr(chat_text_string(&message->content), CHAT_REPLACEMENT) ||
+           strstr(chat_text_string(&message->thinking), CHAT_REPLACEMENT);
+}
+
+static void tell_replaced(const chat_conversation *conversation, const char *name, size_t replaced, chat_text *notice)
+{
+    uint32_t marked = 0;
+    while (marked < conversation->count && !is_marked(&conversation->messages[marked]))
+        marked++;
+    chat_text_printf(notice, "%u character%s of %s %s not valid UTF-8 text and stand%s as " CHAT_REPLACEMENT,
+                     (unsigned)replaced, replaced == 1 ? "" : "s", name, replaced == 1 ? "is" : "are",
+                     replaced == 1 ? "s" : "");
+    if (marked < conversation->count) chat_text_printf(notice, ", first in message %u", marked + 1);
+    chat_text_add(notice, ". The file is as it was: mend it and open it again, or go on with this.");
+}
+
+// ---- Reading
+// ---------------------------------------------------------------------------------------------------------
+
 // SQLite, which is here anyway, reads JSON.
 static sqlite3_stmt *query(sqlite3 *database, const char *sql, const char *text, size_t length)
 {
@@ -29,7 +91,10 @@ static void add_message(chat_conversation *conversation, sqlite3_stmt *row)
     append_column(&message->content, row, 1);
     append_column(&message->thinking, row, 2);
     const char *sentence = (const char *)sqlite3_column_text(row, 3);
-    if (sentence) snprintf(message->exit_sentence, sizeof message->exit_sentence, "%s", sentence);
+    if (sentence) {
+        size_t most = chat_utf8_cut(sentence, strlen(sentence), sizeof message->exit_sentence - 1);
+        snprintf(message->exit_sentence, sizeof message->exit_sentence, "%.*s", (int)most, sentence);
+    }
     message->thinking_tokens = (uint32_t)sqlite3_column_int64(row, 4);
     message->left = message->thinking.length > 0;
     message->complete = true;
@@ -44,7 +109,7 @@ static void read_title(sqlite3 *database, const char *text, size_t length, chat_
     sqlite3_finalize(statement);
 }
 
-bool chat_import_json(chat_state *state, const char *text, size_t length, int64_t now, chat_text *problem)
+static bool read_conversation(chat_state *state, const chat_text *json, int64_t now)
 {
     sqlite3 *database = NULL;
     chat_conversation *before = state->current, *conversation = NULL;
@@ -55,7 +120,7 @@ bool chat_import_json(chat_state *state, const char *text, size_t length, int64_
               "json_extract(value, '$.content') END, CASE json_type(value, '$.reasoning_content') WHEN 'text' THEN "
               "json_extract(value, '$.reasoning_content') END, json_extract(value, '$.exit.sentence'),"
               " json_extract(value, '$.exit.thinking_tokens') FROM json_each(?1, '$.messages') WHERE type = 'object'",
-              text, length);
+              json->data, json->length);
     int code;
     while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
         if (!conversation) conversation = chat_new_conversation(state, now);
@@ -64,14 +129,33 @@ bool chat_import_json(chat_state *state, const char *text, size_t length, int64_
     sqlite3_finalize(rows);
     bool good = code == SQLITE_DONE && conversation && conversation->count;
     if (good) {
-        read_title(database, text, length, conversation);
+        read_title(database, json->data, json->length, conversation);
         chat_conversation_touch(state, conversation, now);
     } else {
-        chat_text_add(problem, "This is not a conversation: a JSON object with \"messages\", each with \"role\" and "
-                               "\"content\", is needed.");
         if (conversation) chat_delete_conversation(state, conversation, now);
         if (conversation != before) chat_select_conversation(state, before);
     }
     sqlite3_close(database);
+    return good;
+}
+
+bool chat_import_json(chat_state *state, const char *name, const char *text, size_t length, int64_t now,
+                      chat_text *notice)
+{
+    if (length >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0)) {
+        chat_text_printf(notice, "%s is written in UTF-16; save it as UTF-8 and open it again.", name);
+        return false;
+    }
+    size_t mark = length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; // as Windows marks UTF-8
+    chat_text json = {0};
+    size_t replaced = mend(text + mark, length - mark, &json);
+    bool good = read_conversation(state, &json, now);
+    if (!good)
+        chat_text_printf(notice,
+                         "%s is not a conversation: a JSON object with \"messages\", each with \"role\" and "
+                         "\"content\", is needed.",
+                         name);
+    if (good && replaced) tell_replaced(state->current, name, replaced, notice);
+    chat_text_free(&json);
     return good;
 }

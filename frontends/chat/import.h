@@ -5,7 +5,10 @@
 #include "state.h"
 
 // Adds the conversation and makes it the current one. Messages of users and assistants are taken, others are left out.
-// False with a sentence in `problem`, and nothing added, when the text is not such an object.
-bool chat_import_json(chat_state *state, const char *text, size_t length, int64_t now, chat_text *problem);
+// What no text can hold (bytes that are not UTF-8, NUL, halves of surrogate pairs) becomes U+FFFD. `notice` receives a
+// sentence when that happened; and when the text, which came from the file `name`, is no such object: then the result
+// is false and nothing is added.
+bool chat_import_json(chat_state *state, const char *name, const char *text, size_t length, int64_t now,
+                      chat_text *notice);
 
 #endif

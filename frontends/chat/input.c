@@ -67,15 +67,17 @@ void input_insert(chat_input *input, const char *bytes, size_t length)
     bool typing = length <= 4 && bytes[0] != ' ' && bytes[0] != '\n' && input->cursor == input->anchor;
     keep(input, typing ? 1 : 0);
     remove_selection(input);
-    chat_text line = {0};
-    for (size_t i = 0; i < length; i++) { // no carriage returns; one line where only one is wanted
-        char c = bytes[i];
-        if (c == '\r' || (c == 0)) continue;
+    chat_text clean = {0}, line = {0};
+    chat_text_append_utf8(&clean, bytes, length); // what is pasted may be anything
+    for (size_t i = 0; i < clean.length; i++) {   // no carriage returns; one line where only one is wanted
+        char c = clean.data[i];
+        if (c == '\r') continue;
         if (input->single_line && c == '\n') c = ' ';
         chat_text_append(&line, &c, 1);
     }
     chat_text_insert(&input->text, input->cursor, chat_text_string(&line), line.length);
     input->cursor = input->anchor = input->cursor + line.length;
+    chat_text_free(&clean);
     chat_text_free(&line);
 }
 

@@ -157,8 +157,7 @@ static void title_from(chat_conversation *conversation, const char *text)
         length = LIMIT;
         while (length > LIMIT / 2 && text[length] != ' ')
             length--;
-        while (length && ((unsigned char)text[length] & 0xC0) == 0x80)
-            length--;
+        length = chat_utf8_cut(text, length + 1, length);
     }
     chat_text title = {0};
     chat_text_append(&title, text, length);

@@ -103,23 +103,37 @@ const char *chat_text_string(const chat_text *text)
 
 uint32_t chat_utf8_decode(const char *text, size_t length, size_t *at)
 {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; // by the count of bytes: shorter ones are to be used
     const unsigned char *bytes = (const unsigned char *)text + *at;
     size_t left = length - *at;
     unsigned count = bytes[0] < 0x80 ? 1 : (bytes[0] & 0xE0) == 0xC0 ? 2 : (bytes[0] & 0xF0) == 0xE0 ? 3 : 4;
-    if (bytes[0] >= 0xF8 || (bytes[0] & 0xC0) == 0x80 || count > left) {
-        *at += 1;
-        return 0xFFFD;
-    }
+    bool good = bytes[0] < 0xF8 && (bytes[0] & 0xC0) != 0x80 && count <= left;
     uint32_t point = count == 1 ? bytes[0] : bytes[0] & (0xFFu >> (count + 1));
-    for (unsigned i = 1; i < count; i++) {
-        if ((bytes[i] & 0xC0) != 0x80) {
-            *at += 1;
-            return 0xFFFD;
-        }
+    for (unsigned i = 1; good && i < count; i++) {
+        good = (bytes[i] & 0xC0) == 0x80;
         point = point << 6 | (bytes[i] & 0x3F);
     }
-    *at += count;
-    return point;
+    good = good && point >= least[count] && point <= 0x10FFFF && (point & ~0x7FFu) != 0xD800;
+    *at += good ? count : 1;
+    return good ? point : 0xFFFD;
+}
+
+size_t chat_text_append_utf8(chat_text *text, const char *bytes, size_t length)
+{
+    size_t replaced = 0, kept = 0; // bytes before `kept` are written
+    for (size_t at = 0; at < length;) {
+        size_t next = at;
+        bool good = chat_utf8_decode(bytes, length, &next) != 0xFFFD || next == at + 3; // it may be written itself
+        if (!good || bytes[at] == 0) {
+            chat_text_append(text, bytes + kept, at - kept);
+            chat_text_add(text, CHAT_REPLACEMENT);
+            kept = next;
+            replaced++;
+        }
+        at = next;
+    }
+    chat_text_append(text, bytes + kept, length - kept);
+    return replaced;
 }
 
 size_t chat_utf8_next(const char *text, size_t length, size_t at)
@@ -136,6 +150,14 @@ size_t chat_utf8_previous(const char *text, size_t at)
     for (unsigned i = 0; i < 3 && at > 0 && ((unsigned char)text[at] & 0xC0) == 0x80; i++)
         at--;
     return at;
+}
+
+size_t chat_utf8_cut(const char *text, size_t length, size_t limit)
+{
+    if (length <= limit) return length;
+    while (limit && ((unsigned char)text[limit] & 0xC0) == 0x80)
+        limit--;
+    return limit;
 }
 
 bool chat_contains(const char *text, const char *needle)

@@ -402,7 +402,7 @@ static void import_reads_what_export_writes(void **unused)
     chat_conversation *old = state.current;
     chat_text out = {0}, problem = {0};
     export_json(old, "m", &out);
-    assert_true(chat_import_json(&state, out.data, out.length, 5, &problem));
+    assert_true(chat_import_json(&state, "a.json", out.data, out.length, 5, &problem));
     const chat_conversation *read = state.current;
     assert_ptr_not_equal(read, old);
     assert_int_equal(read->count, 2);
@@ -413,13 +413,94 @@ static void import_reads_what_export_writes(void **unused)
     assert_string_equal(read->messages[1].exit_sentence, old->messages[reply].exit_sentence);
     uint32_t count = state.count;
     for (size_t length = 0; length < out.length - 3; length++) // cut anywhere: refused, nothing added
-        assert_false(chat_import_json(&state, out.data, length, 6, &problem));
-    assert_false(chat_import_json(&state, "[1]", 3, 6, &problem));
-    assert_false(chat_import_json(&state, "{\"messages\": [{\"role\": \"user\"}, 5]}", 35, 6, &problem));
+        assert_false(chat_import_json(&state, "a.json", out.data, length, 6, &problem));
+    assert_false(chat_import_json(&state, "a.json", "[1]", 3, 6, &problem));
+    assert_false(chat_import_json(&state, "a.json", "{\"messages\": [{\"role\": \"user\"}, 5]}", 35, 6, &problem));
     assert_int_equal(state.count, count);
     assert_ptr_equal(state.current, read);
     chat_text_free(&out);
     chat_text_free(&problem);
+    chat_state_free(&state);
+}
+
+// Whatever bytes a file holds, nothing of it is lost in silence, and what is exported is JSON again.
+static void import_mends_what_is_no_text(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *written, *read;
+        unsigned replaced;
+    } cases[] = {
+        {"a\xFF"
+         "b",
+         "a\uFFFDb", 1},
+        {"cut \xE2\x82", "cut \uFFFD\uFFFD", 2},
+        {"\xC0\xAF \xED\xA0\x80 \xF4\x90\x80\x80", "\uFFFD\uFFFD \uFFFD\uFFFD\uFFFD \uFFFD\uFFFD\uFFFD\uFFFD", 9},
+        {"before \\u0000 behind", "before \uFFFD behind", 1},
+        {"\\\\u0000 \\\\\\u0000", "\\u0000 \\\uFFFD", 1},
+        {"\\uD83D\\uDE00 \\uD83D. \\uDE00", "\U0001F600 \uFFFD. \uFFFD", 2},
+        {"\uFFFD \\ufffd \\u00E4\\n", "\uFFFD \uFFFD \u00E4\n", 0},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        chat_state state;
+        chat_text in = {0}, out = {0}, notice = {0};
+        chat_state_init(&state, 1);
+        chat_text_printf(&in,
+                         "\xEF\xBB\xBF{\"title\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"ok\"}, "
+                         "{\"role\": \"assistant\", \"content\": \"%s\", \"reasoning_content\": \"%s\"}]}",
+                         cases[i].written, cases[i].written, cases[i].written);
+        assert_true(chat_import_json(&state, "a.json", in.data, in.length, 5, &notice));
+        assert_string_equal(state.current->messages[1].content.data, cases[i].read);
+        assert_string_equal(state.current->messages[1].thinking.data, cases[i].read);
+        assert_string_equal(state.current->title, cases[i].read);
+        char said[40];
+        snprintf(said, sizeof said, "%u character", 3 * cases[i].replaced);
+        if (cases[i].replaced) {
+            assert_non_null(strstr(chat_text_string(&notice), said));
+            assert_non_null(strstr(notice.data, "of a.json"));
+            assert_non_null(strstr(notice.data, "first in message 2"));
+        } else {
+            assert_int_equal(notice.length, 0);
+        }
+        export_json(state.current, "m", &out);
+        assert_true(chat_import_json(&state, "b.json", out.data, out.length, 6, &notice));
+        assert_null(strstr(chat_text_string(&notice), "b.json")); // nothing was left to mend
+        assert_string_equal(state.current->messages[1].content.data, cases[i].read);
+        chat_text_free(&in);
+        chat_text_free(&out);
+        chat_text_free(&notice);
+        chat_state_free(&state);
+    }
+}
+
+// What an older version, or a model, left in a conversation, and sentences longer than what is kept of them.
+static void export_is_always_json(void **unused)
+{
+    (void)unused;
+    chat_state state;
+    chat_text in = {0}, out = {0}, notice = {0};
+    chat_state_init(&state, 1);
+    chat_say(&state, -1, "\xFF\"\xE2\x82\\\xC3", 1);
+    export_json(state.current, "m", &out);
+    assert_non_null(strstr(out.data, "\"content\": \"\uFFFD\\\"\uFFFD\uFFFD\\\\\uFFFD\""));
+    chat_text_add(&in, "{\"messages\": [{\"role\": \"assistant\", \"content\": \"\", \"reasoning_content\": \"t\", "
+                       "\"exit\": {\"sentence\": \"x");
+    for (unsigned i = 0; i < 100; i++)
+        chat_text_add(&in, "\u00E4");
+    chat_text_add(&in, "\"}}]}");
+    assert_true(chat_import_json(&state, "a.json", in.data, in.length, 2, &notice));
+    chat_text_clear(&out);
+    export_json(state.current, "m", &out);
+    assert_null(strstr(out.data, "\uFFFD"));
+    assert_false(chat_import_json(&state, "b.json", "\xFF\xFE{\0}\0", 6, 3, &notice));
+    assert_non_null(strstr(notice.data, "b.json is written in UTF-16"));
+    chat_input field = {0};
+    input_insert(&field, "a\xFF\xE4", 3); // from a clipboard
+    assert_string_equal(field.text.data, "a\uFFFD\uFFFD");
+    input_free(&field);
+    chat_text_free(&in);
+    chat_text_free(&out);
+    chat_text_free(&notice);
     chat_state_free(&state);
 }
 
@@ -438,6 +519,8 @@ int main(void)
         cmocka_unit_test(editor_undoes_and_recalls),
         cmocka_unit_test(export_escapes),
         cmocka_unit_test(import_reads_what_export_writes),
+        cmocka_unit_test(import_mends_what_is_no_text),
+        cmocka_unit_test(export_is_always_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
