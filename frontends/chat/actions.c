@@ -253,11 +253,17 @@ void app_think_longer(chat_app *app)
     app_scroll_to_end(app);
 }
 
+static void close_panel(chat_app *app)
+{
+    app->overlay = OVERLAY_NONE;
+    app->field = FIELD_COMPOSER;
+    app->redraw = true;
+}
+
 void app_escape(chat_app *app)
 {
     if (app->overlay) {
-        app->overlay = OVERLAY_NONE;
-        app->field = FIELD_COMPOSER;
+        close_panel(app);
     } else if (app->renaming) {
         app_end_rename(app, false);
     } else if (app->drawer) {
@@ -415,13 +421,19 @@ void app_estimate(chat_app *app, const char *path)
     link_estimate(&app->link, path, &settings);
 }
 
+// The path that was typed is done with; the next is typed from the start.
+static void take_path(chat_app *app)
+{
+    input_set(&app->fields[FIELD_MODEL], "");
+    app_path_typed(app);
+}
+
 static void leave_model(chat_app *app, const char *reason)
 {
+    chat_text_clear(&app->state.notice); // about what was tried before
     if (app->state.streaming) chat_fail_reply(&app->state, reason);
     app_save(app);
-    app->overlay = OVERLAY_NONE;
-    app->field = FIELD_COMPOSER;
-    app->redraw = true;
+    close_panel(app);
 }
 
 void app_reload_model(chat_app *app)
@@ -475,9 +487,10 @@ static void import_file(chat_app *app, const char *path)
         view_forget(app);
         app_clear_selection(app);
         app_scroll_to_end(app);
+        chat_text_clear(&app->state.notice);
         app_save(app);
-        app->overlay = OVERLAY_NONE;
-        app->field = FIELD_COMPOSER;
+        take_path(app);
+        close_panel(app);
     }
     if (notice.length) app_say(app, notice.data);
     chat_text_free(&text);
@@ -494,8 +507,8 @@ static void use_profile(chat_app *app, const char *path, const sx_profile *profi
                      profile->model_name[0] ? ", which was made for " : "", profile->model_name);
     app_say(app, notice.data);
     chat_text_free(&notice);
-    app->overlay = OVERLAY_NONE;
-    app->field = FIELD_COMPOSER;
+    take_path(app);
+    close_panel(app);
 }
 
 static bool any_entry(void *user, const platform_entry *entry)
@@ -513,7 +526,7 @@ void app_open_file(chat_app *app, const char *typed)
     if (platform_list(path, any_entry, NULL)) {
         chat_folders_add(&app->state.settings, path);
         chat_store_write_settings(app->store, &app->state.settings);
-        input_set(&app->fields[FIELD_MODEL], "");
+        take_path(app);
         if (app->overlay != OVERLAY_MODELS) app_open_overlay(app, OVERLAY_MODELS);
         app_find_models(app);
     } else if (length <= 5 || strcmp(path + length - 5, ".json") != 0) {
@@ -570,6 +583,8 @@ void app_open_overlay(chat_app *app, app_overlay overlay)
     app->draw.focus = -1;
     app->panel_scroll = 0;
     app->drawer = false;
+    // The path of a model that could not be opened stays, to be mended.
+    if (app->overlay == OVERLAY_MODELS && app->link.phase != LINK_FAILED) take_path(app);
     app->field = app->overlay == OVERLAY_MODELS ? FIELD_MODEL : FIELD_COMPOSER;
     if (app->overlay == OVERLAY_MODELS) app_find_models(app);
     if (app->overlay == OVERLAY_SETTINGS && app->device_count == 0) {

@@ -151,6 +151,9 @@ void view_composer(chat_app *app, SDL_Rect rect);
 void view_overlay(chat_app *app); // the one that is open
 void view_settings(chat_app *app);
 void view_models(chat_app *app);
+// What was said last, and how to put it away: above the composer, and in the panel that would hide that one.
+int view_notice_height(chat_app *app, int width); // 0: nothing was said
+void view_notice(chat_app *app, SDL_Rect rect);
 // Opens a panel of that size in logical pixels; returns its inside. It may have been closed by that.
 SDL_Rect view_panel(chat_app *app, int width, int height, const char *title);
 void view_panel_scrolled(chat_app *app, SDL_Rect rect, int height); // behind content of that height in `rect`

@@ -114,15 +114,9 @@ void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, c
     layout_free(&shown.l);
 }
 
-// ---- Composer ------------------------------------------------------------------------------------------------------
+// ---- Notice ---------------------------------------------------------------------------------------------------------
 
-static int composer_width(chat_app *app, int width)
-{
-    int inner = width - px(&app->draw, 48), most = px(&app->draw, 760);
-    return inner > most ? most : inner;
-}
-
-// The notice over the composer, wrapped. The caller frees it.
+// Wrapped. The caller frees it.
 static layout notice_layout(chat_app *app, int width)
 {
     layout l = {0};
@@ -132,7 +126,7 @@ static layout notice_layout(chat_app *app, int width)
     return l;
 }
 
-static int notice_height(chat_app *app, int width)
+int view_notice_height(chat_app *app, int width)
 {
     if (!app->state.notice.length) return 0;
     layout l = notice_layout(app, width);
@@ -141,17 +135,11 @@ static int notice_height(chat_app *app, int width)
     return height;
 }
 
-int view_composer_height(chat_app *app, int width)
-{
-    int outer = composer_width(app, width), inner = outer - px(&app->draw, 32);
-    return view_field_height(app, FIELD_COMPOSER, inner, CHAT_FONT_BODY) + px(&app->draw, 12 + 44 + 40) +
-           notice_height(app, outer);
-}
-
-static void draw_notice(chat_app *app, SDL_Rect rect)
+void view_notice(chat_app *app, SDL_Rect rect)
 {
     chat_draw *draw = &app->draw;
     int button = px(draw, 28);
+    rect.h -= px(draw, 8); // from what is below
     draw_round(draw, rect, px(draw, 8), draw->theme->accent_soft);
     layout l = notice_layout(app, rect.w);
     draw_layout(draw, &l, rect.x + px(draw, 12), rect.y + (rect.h - l.height) / 2, 0, app->height, 0, 0, false);
@@ -161,6 +149,21 @@ static void draw_notice(chat_app *app, SDL_Rect rect)
         chat_text_clear(&app->state.notice);
         app->redraw = true;
     }
+}
+
+// ---- Composer ------------------------------------------------------------------------------------------------------
+
+static int composer_width(chat_app *app, int width)
+{
+    int inner = width - px(&app->draw, 48), most = px(&app->draw, 760);
+    return inner > most ? most : inner;
+}
+
+int view_composer_height(chat_app *app, int width)
+{
+    int outer = composer_width(app, width), inner = outer - px(&app->draw, 32);
+    return view_field_height(app, FIELD_COMPOSER, inner, CHAT_FONT_BODY) + px(&app->draw, 12 + 44 + 40) +
+           view_notice_height(app, outer);
 }
 
 static void composer_tools(chat_app *app, SDL_Rect card)
@@ -219,8 +222,8 @@ void view_composer(chat_app *app, SDL_Rect rect)
     chat_draw *draw = &app->draw;
     int width = composer_width(app, rect.w), x = rect.x + (rect.w - width) / 2, y = rect.y;
     if (app->state.notice.length) {
-        int height = notice_height(app, width);
-        draw_notice(app, (SDL_Rect){x, y, width, height - px(draw, 8)});
+        int height = view_notice_height(app, width);
+        view_notice(app, (SDL_Rect){x, y, width, height});
         y += height;
     }
     int bottom = rect.y + rect.h - px(draw, 28);

@@ -354,6 +354,45 @@ static void files_are_dropped(void **unused)
     close_app(app);
 }
 
+// A chat is opened by its path: what is wrong with the file is told where the eyes are, and the path does not stay.
+static void chats_are_opened_by_path(void **unused)
+{
+    (void)unused;
+    chat_app *app = open_app(NULL);
+    app->link.phase = LINK_READY; // as with a model
+    write_file("bad.json", "{}", 2);
+    static const char chat[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}";
+    write_file("good.json", chat, strlen(chat));
+    key(app, SDLK_o, KMOD_CTRL);
+    SDL_Surface *before = picture(app, "models-quiet");
+    type(app, "~/bad.json");
+    key(app, SDLK_RETURN, 0);
+    assert_int_equal(app->overlay, OVERLAY_MODELS);
+    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "~/bad.json"); // to be mended
+    assert_non_null(strstr(app->state.notice.data, "bad.json is not a conversation"));
+    SDL_Surface *told = picture(app, "models-notice");
+    SDL_Rect middle = {app->width / 2 - 200, 0, 400, app->height};
+    chat_color box = app->draw.theme->accent_soft;
+    assert_true(count_color(told, middle, box, 0) > count_color(before, middle, box, 0) + 5000);
+    SDL_FreeSurface(before);
+    SDL_FreeSurface(told);
+    key(app, SDLK_a, KMOD_CTRL);
+    type(app, "~/good.json");
+    key(app, SDLK_RETURN, 0);
+    assert_int_equal(app->overlay, OVERLAY_NONE);
+    assert_string_equal(app->state.current->messages[0].content.data, "a\uFFFDb");
+    assert_non_null(strstr(app->state.notice.data, "1 character of good.json")); // the other one's message is gone
+    SDL_FreeSurface(picture(app, "imported"));
+    key(app, SDLK_o, KMOD_CTRL);
+    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "");
+    assert_int_equal(app->choices.count, 0);
+    type(app, "~/nonsense");
+    key(app, SDLK_ESCAPE, 0);
+    key(app, SDLK_o, KMOD_CTRL);
+    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "");
+    close_app(app);
+}
+
 static void models_tell_whether_they_fit(void **unused)
 {
     (void)unused;
@@ -504,6 +543,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(everything_is_magnified, set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages_are_selected_and_copied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chats_are_opened_by_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(motion_is_reduced, set_up, tear_down),
