@@ -253,8 +253,10 @@ void app_close(chat_app *app)
     link_free(&app->link);
     chat_store_close(app->store);
     chat_state_free(&app->state);
-    for (unsigned i = 0; i < FIELD_COUNT; i++)
+    for (unsigned i = 0; i < FIELD_COUNT; i++) {
         input_free(&app->fields[i]);
+        layout_free(&app->field_views[i].shown);
+    }
     chat_text_free(&app->composition);
     models_free(&app->models);
     models_choices_free(&app->choices);

@@ -32,6 +32,13 @@ typedef enum app_overlay {
 } app_overlay;
 typedef enum app_field { FIELD_COMPOSER = 0, FIELD_SEARCH, FIELD_RENAME, FIELD_MODEL, FIELD_COUNT } app_field;
 
+typedef struct app_field_view { // a field as it was drawn last
+    SDL_Rect rect;
+    layout shown; // its text and what is being composed in it; kept, because only what changes is to be set anew
+    chat_font font;
+    float scale;
+} app_field_view;
+
 typedef struct app_place { // a character of the transcript
     uint32_t part;         // 2 * place in the path, plus 1 for the content
     uint32_t offset;       // of its layout's plain text
@@ -67,8 +74,8 @@ typedef struct chat_app {
     bool selecting, has_selection, field_selecting;
     bool shortcut_text; // the last key was a shortcut: text that comes with it is not typed
     app_place anchor, head;
-    SDL_Rect transcript, field_rects[FIELD_COUNT]; // as drawn last
-    uint8_t field_fonts[FIELD_COUNT];
+    SDL_Rect transcript; // as drawn last
+    app_field_view field_views[FIELD_COUNT];
     SDL_Rect caret;  // of the field with the keyboard, where the input method shows what can be chosen; window units
     uint32_t copied; // message + 1 whose copy was confirmed
     double copied_until;

@@ -210,11 +210,20 @@ static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
 
 typedef struct text_piece { // of one face and one script
     char text[PIECE_LIMIT + 8];
+    size_t used;   // bytes of it
     size_t length; // bytes of the line it stands for
     unsigned index;
     const char *script;
     bool rtl;
 } text_piece;
+
+// What is drawn for bytes of a text: no control characters, a tab as wide as it was always set.
+static void add_drawn(text_piece *piece, const char *bytes, size_t length)
+{
+    bool tab = bytes[0] == '\t', control = (unsigned char)bytes[0] < ' ';
+    memcpy(piece->text + piece->used, tab ? "    " : control ? " " : bytes, tab ? 4 : length);
+    piece->used += tab ? 4 : length;
+}
 
 static void next_piece(font_set *fonts, chat_font font, const char *text, size_t length, bool rtl, text_piece *piece)
 {
@@ -228,14 +237,14 @@ static void next_piece(font_set *fonts, chat_font font, const char *text, size_t
         const char *script = unicode_script(point);
         bool neutral = joins || point < 0x41 || (point >= 0x2000 && point < 0x2070);
         if (neutral) script = piece->script;
-        if (at && (wanted != piece->index || next > PIECE_LIMIT || strcmp(script, piece->script) != 0)) break;
+        bool full = piece->used + 4 > PIECE_LIMIT;
+        if (at && (wanted != piece->index || full || strcmp(script, piece->script) != 0)) break;
         piece->index = wanted;
         piece->script = script;
+        add_drawn(piece, text + at, next - at);
         at = next;
     }
-    for (size_t i = 0; i < at; i++)
-        piece->text[i] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
-    piece->text[at] = 0;
+    piece->text[piece->used] = 0;
     piece->length = at;
 }
 
@@ -360,7 +369,7 @@ static void evict(font_set *fonts, uint32_t age)
 
 static const texture_slot *texture_of(font_set *fonts, chat_font font, const text_piece *piece)
 {
-    uint64_t key = hash_of(font, 2 * piece->index + piece->rtl, piece->text, piece->length), at = key;
+    uint64_t key = hash_of(font, 2 * piece->index + piece->rtl, piece->text, piece->used), at = key;
     while (fonts->textures[at & (TEXTURE_SLOTS - 1)].key) {
         texture_slot *slot = &fonts->textures[at++ & (TEXTURE_SLOTS - 1)];
         if (slot->key != key) continue;

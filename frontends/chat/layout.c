@@ -199,31 +199,74 @@ static void put(builder *b, const style *s, const char *text, size_t length)
                                  .url = s->url};
 }
 
+static bool fits(builder *b, const style *s, const char *text, size_t length)
+{
+    return b->pen + added_width(b, s, text, length) <= b->right;
+}
+
+// The last place up to `at` where a word may be broken: before a character, and not before what belongs to the one
+// before it. 0: none.
+static size_t break_before(const char *word, size_t length, size_t at)
+{
+    while (at > 0 && at < length) {
+        size_t next = at;
+        bool starts = ((unsigned char)word[at] & 0xC0) != 0x80;
+        if (starts && !unicode_joins(chat_utf8_decode(word, length, &next))) break;
+        at--;
+    }
+    return at;
+}
+
+static size_t break_behind(const char *word, size_t length, size_t at)
+{
+    do
+        at = chat_utf8_next(word, length, at);
+    while (break_before(word, length, at) != at);
+    return at;
+}
+
+// Bytes of the word that the line has room for; 0: not even one character. Looks further and further ahead, then
+// between what fits and what does not.
+static size_t fitting(builder *b, const style *s, const char *word, size_t length)
+{
+    size_t least = 0, most = 32;
+    for (;; most *= 2) {
+        most = break_before(word, length, most < length ? most : length);
+        if (most <= least) most = break_behind(word, length, least);
+        if (!fits(b, s, word, most)) break;
+        least = most;
+        if (least == length) return length;
+    }
+    for (;;) {
+        size_t middle = break_before(word, length, (least + most) / 2);
+        if (middle <= least) middle = break_behind(word, length, least);
+        if (middle >= most) return least;
+        *(fits(b, s, word, middle) ? &least : &most) = middle;
+    }
+}
+
 // A word wider than the line is broken between characters.
 static void put_long(builder *b, const style *s, const char *word, size_t length)
 {
     while (length) {
-        size_t fits = 0;
-        for (size_t end = chat_utf8_next(word, length, 0);; end = chat_utf8_next(word, length, end)) {
-            int w = added_width(b, s, word, end);
-            if (b->pen + w > b->right && (fits || b->pen > b->left)) break;
-            fits = end;
-            if (end == length) break;
-        }
-        if (fits) put(b, s, word, fits);
-        word += fits;
-        length -= fits;
+        size_t taken = fitting(b, s, word, length);
+        if (!taken && b->pen == b->left) taken = break_behind(word, length, 0);
+        if (taken) put(b, s, word, taken);
+        word += taken;
+        length -= taken;
         if (length) end_line(b);
     }
 }
 
 static void put_word(builder *b, const style *s, const char *word, size_t length)
 {
-    if (b->pen + added_width(b, s, word, length) > b->right && b->pen > b->left) end_line(b);
-    if (b->pen + added_width(b, s, word, length) > b->right) {
-        put_long(b, s, word, length);
-    } else {
+    enum { LONG = 1024 }; // bytes: the beginning tells, where that does not fit
+    size_t tried = break_before(word, length, length < LONG ? length : LONG);
+    if (!fits(b, s, word, tried) && b->pen > b->left) end_line(b);
+    if (fits(b, s, word, tried) && (tried == length || fits(b, s, word, length))) {
         put(b, s, word, length);
+    } else {
+        put_long(b, s, word, length);
     }
 }
 
@@ -244,7 +287,7 @@ static void set_text(builder *b, const style *s, const char *text, size_t length
             chat_text_append(&b->out->plain, "\n", 1);
             at++;
         } else if (text[at] == '\t') {
-            put(b, s, "    ", 4);
+            put(b, s, text + at, 1);
             at++;
         } else if (text[at] == ' ') {
             size_t end = at;
@@ -459,16 +502,93 @@ void layout_build(layout *out, const markdown *document, int width, const layout
     out->height = b.y;
 }
 
+// ---- Plain text ----------------------------------------------------------------------------------------------------
+
+// The first run that begins at `offset` or behind it.
+static uint32_t run_from(const layout *l, size_t offset)
+{
+    uint32_t low = 0, high = l->run_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (l->runs[middle].start < offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+// Top of the paragraph that begins at `offset` with run `first`, in a plain text, whose lines are all equally high.
+// Between it and the run before are only the ends of lines, and lines that are empty.
+static int paragraph_top(const layout *l, uint32_t first, size_t offset, int line)
+{
+    if (first == 0) return (int)offset * line;
+    const layout_run *before = &l->runs[first - 1];
+    return before->line_y + (int)(offset - before->start - before->length) * line;
+}
+
+typedef struct difference { // of a text from another: between paragraphs that both have
+    size_t start;           // where the first paragraph that differs begins, in both
+    size_t rest;            // bytes of the paragraphs behind the last that differs
+    bool has_rest;          // else they differ to the end
+} difference;
+
+static difference compare(const chat_text *before, const char *text, size_t length)
+{
+    size_t shorter = before->length < length ? before->length : length, same = 0;
+    difference found = {0};
+    while (same < shorter && before->data[same] == text[same])
+        if (text[same++] == '\n') found.start = same;
+    for (size_t rest = 0; rest < shorter - found.start; rest++) {
+        char c = text[length - 1 - rest];
+        if (before->data[before->length - 1 - rest] != c) break;
+        if (c != '\n') continue;
+        found.rest = rest;
+        found.has_rest = true;
+    }
+    return found;
+}
+
+void layout_change_plain(layout *l, const char *text, size_t length, chat_font font, layout_role role,
+                         const layout_measure *measure)
+{
+    size_t before = l->plain.length;
+    if (l->height && before == length && memcmp(chat_text_string(&l->plain), text, length) == 0) return;
+    difference d = compare(&l->plain, text, length);
+    size_t end = before - d.rest; // of what differs
+    int line = measure->height(measure->user, font), height = l->height;
+    uint32_t first = run_from(l, d.start), behind = d.has_rest ? run_from(l, end) : l->run_count;
+    uint32_t rest_count = l->run_count - behind;
+    int bottom = d.has_rest ? paragraph_top(l, behind, end, line) : height;
+    layout_run *rest = chat_reallocate(NULL, rest_count, sizeof *rest);
+    if (rest_count) memcpy(rest, l->runs + behind, rest_count * sizeof *rest);
+
+    builder b = {.out = l, .measure = measure, .minimum_height = line, .y = paragraph_top(l, first, d.start, line)};
+    style s = {.font = font, .role = role, .url = -1};
+    l->run_count = first;
+    chat_text_remove(&l->plain, d.start, before - d.start);
+    begin(&b, 0, l->width);
+    set_text(&b, &s, text + d.start, length - d.rest - d.start);
+    if (!d.has_rest) end_line(&b);
+    l->height = b.y + height - bottom;
+
+    chat_text_append(&l->plain, text + length - d.rest, d.rest);
+    for (uint32_t i = 0; i < rest_count; i++) {
+        layout_run *run = add_run(l);
+        *run = rest[i];
+        run->start = (uint32_t)(run->start + length - before);
+        run->y += b.y - bottom;
+        run->line_y += b.y - bottom;
+    }
+    free(rest);
+}
+
 void layout_build_plain(layout *out, const char *text, size_t length, chat_font font, layout_role role, int width,
                         const layout_measure *measure)
 {
     reset(out, width);
-    builder b = {.out = out, .measure = measure, .minimum_height = measure->height(measure->user, font)};
-    begin(&b, 0, width);
-    style s = {.font = font, .role = role, .url = -1};
-    set_text(&b, &s, text, length);
-    end_line(&b);
-    out->height = b.y;
+    layout_change_plain(out, text, length, font, role, measure);
 }
 
 void layout_free(layout *out)

@@ -66,6 +66,10 @@ typedef struct layout {
 void layout_build(layout *out, const markdown *document, int width, const layout_measure *measure);
 void layout_build_plain(layout *out, const char *text, size_t length, chat_font font, layout_role role, int width,
                         const layout_measure *measure);
+// Makes a layout that layout_build_plain built the one of another text, in the same font, role, width and measure. Only
+// the paragraphs that differ are set anew.
+void layout_change_plain(layout *l, const char *text, size_t length, chat_font font, layout_role role,
+                         const layout_measure *measure);
 void layout_free(layout *out);
 
 // Where the character at `offset`, inside the run, begins: on its right where it runs from right to left.

@@ -8,8 +8,8 @@ enum { SIDEBAR = 264, NARROW = 760, HEADER = 52, ROW = 36, COMPOSER_LINES = 8 };
 
 // ---- Text fields ---------------------------------------------------------------------------------------------------
 
-typedef struct field_text { // as it is shown
-    layout l;
+typedef struct field_text {     // as it is shown
+    const layout *l;            // the app's
     size_t cursor, from, to;    // what is selected
     size_t composed, composing; // what an input method is composing: from, to
 } field_text;
@@ -19,8 +19,9 @@ static field_text field_layout(chat_app *app, app_field field, int width, chat_f
 {
     const chat_input *input = &app->fields[field];
     layout_measure measure = draw_measure(&app->draw);
+    app_field_view *view = &app->field_views[field];
     chat_text text = {0};
-    field_text out = {.cursor = input->cursor};
+    field_text out = {.l = &view->shown, .cursor = input->cursor};
     input_selection(input, &out.from, &out.to);
     chat_text_append(&text, chat_text_string(&input->text), input->text.length);
     if (app->field == field && app->composition.length) {
@@ -31,7 +32,13 @@ static field_text field_layout(chat_app *app, app_field field, int width, chat_f
         out.cursor = out.from + app->composition_to;
         out.to = out.from;
     }
-    layout_build_plain(&out.l, chat_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
+    if (view->shown.width == width && view->font == font && view->scale == app->draw.scale) {
+        layout_change_plain(&view->shown, chat_text_string(&text), text.length, font, LAYOUT_TEXT, &measure);
+    } else {
+        layout_build_plain(&view->shown, chat_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
+    }
+    view->font = font;
+    view->scale = app->draw.scale;
     chat_text_free(&text);
     return out;
 }
@@ -39,22 +46,20 @@ static field_text field_layout(chat_app *app, app_field field, int width, chat_f
 int view_field_height(chat_app *app, app_field field, int width, chat_font font)
 {
     field_text shown = field_layout(app, field, width, font);
-    int height = shown.l.height, line = font_line_height(app->draw.fonts, font);
-    layout_free(&shown.l);
+    int height = shown.l->height, line = font_line_height(app->draw.fonts, font);
     return height < line ? line : height > COMPOSER_LINES * line ? COMPOSER_LINES * line : height;
 }
 
 bool view_field_step(chat_app *app, app_field field, int direction, bool select)
 {
-    chat_font font = (chat_font)app->field_fonts[field];
+    chat_font font = app->field_views[field].font;
     int x, y, height, line = font_line_height(app->draw.fonts, font);
-    field_text shown = field_layout(app, field, app->field_rects[field].w, font);
+    field_text shown = field_layout(app, field, app->field_views[field].rect.w, font);
     layout_measure measure = draw_measure(&app->draw);
-    layout_position(&shown.l, &measure, (uint32_t)shown.cursor, &x, &y, &height);
+    layout_position(shown.l, &measure, (uint32_t)shown.cursor, &x, &y, &height);
     int wanted = y + height / 2 + direction * line;
-    bool moves = wanted >= 0 && wanted < shown.l.height;
-    if (moves) input_move_to(&app->fields[field], layout_hit(&shown.l, &measure, x, wanted), select);
-    layout_free(&shown.l);
+    bool moves = wanted >= 0 && wanted < shown.l->height;
+    if (moves) input_move_to(&app->fields[field], layout_hit(shown.l, &measure, x, wanted), select);
     return moves;
 }
 
@@ -88,22 +93,21 @@ void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, c
     int x, y, height;
     field_text shown = field_layout(app, field, rect.w, font);
     layout_measure measure = draw_measure(draw);
-    layout_position(&shown.l, &measure, (uint32_t)shown.cursor, &x, &y, &height);
+    layout_position(shown.l, &measure, (uint32_t)shown.cursor, &x, &y, &height);
     int top = rect.y;
     if (y + height > rect.h) top -= y + height - rect.h; // the cursor stays in sight
-    app->field_rects[field] = rect;
-    app->field_fonts[field] = (uint8_t)font;
+    app->field_views[field].rect = rect;
     SDL_Rect before = draw->clip;
     draw_clip(draw, &rect);
-    field_pointer(app, field, rect, &shown.l, top);
+    field_pointer(app, field, rect, shown.l, top);
     if (input->text.length == 0 && shown.composed == shown.composing)
         draw_text_in(draw, font, (SDL_Rect){rect.x + px(draw, 4), rect.y, rect.w, font_line_height(draw->fonts, font)},
                      placeholder, theme->faint, 0);
-    draw_layout(draw, &shown.l, rect.x, top, rect.y, rect.y + rect.h, focused ? (uint32_t)shown.from : 0,
+    draw_layout(draw, shown.l, rect.x, top, rect.y, rect.y + rect.h, focused ? (uint32_t)shown.from : 0,
                 focused ? (uint32_t)shown.to : 0, false);
     if (shown.composed < shown.composing) {
-        draw_underline(draw, &shown.l, rect.x, top, (uint32_t)shown.composed, (uint32_t)shown.composing, px(draw, 1));
-        draw_underline(draw, &shown.l, rect.x, top, (uint32_t)(shown.composed + app->composition_from),
+        draw_underline(draw, shown.l, rect.x, top, (uint32_t)shown.composed, (uint32_t)shown.composing, px(draw, 1));
+        draw_underline(draw, shown.l, rect.x, top, (uint32_t)(shown.composed + app->composition_from),
                        (uint32_t)(shown.composed + app->composition_to), px(draw, 2));
     }
     if (focused) {
@@ -111,7 +115,6 @@ void view_field(chat_app *app, app_field field, SDL_Rect rect, chat_font font, c
         draw_rect(draw, draw->caret, theme->accent);
     }
     draw_clip(draw, before.w ? &before : NULL);
-    layout_free(&shown.l);
 }
 
 // ---- Notice ---------------------------------------------------------------------------------------------------------

@@ -10,9 +10,13 @@
 
 #include <string.h>
 
+static unsigned asked, asked_bytes; // of widths
+
 static int width(void *user, chat_font font, const char *text, size_t length)
 {
     (void)user, (void)font;
+    asked++;
+    asked_bytes += (unsigned)length;
     int count = 0;
     for (size_t at = 0; at < length; at = chat_utf8_next(text, length, at))
         count++;
@@ -57,6 +61,84 @@ static void words_wrap(void **unused)
     plain(&l, "", 60);
     assert_int_equal(l.height, 20);
     layout_free(&l);
+}
+
+// A word of many lines is not measured character by character, and no mark is torn from its letter.
+static void long_words_break(void **unused)
+{
+    (void)unused;
+    chat_text word = {0};
+    layout l = {0};
+    for (unsigned i = 0; i < 20000; i++)
+        chat_text_add(&word, i % 100 == 99 ? "e\u0301\u0302" : "x");
+    asked = asked_bytes = 0;
+    plain(&l, word.data, 500);
+    assert_in_range(l.run_count, 400, 450);
+    assert_true(asked < 20 * l.run_count);
+    assert_true(asked_bytes < 40 * word.length);
+    for (uint32_t i = 0; i < l.run_count; i++) {
+        assert_true(l.runs[i].width <= 500 && (l.runs[i].width >= 480 || i + 1 == l.run_count));
+        assert_memory_not_equal(l.plain.data + l.runs[i].start, "\u0301", 2);
+        assert_memory_not_equal(l.plain.data + l.runs[i].start, "\u0302", 2);
+    }
+    plain(&l, "e\u0301\u0302", 10); // wider than any line, and whole
+    assert_int_equal(l.run_count, 1);
+    chat_text_free(&word);
+    layout_free(&l);
+}
+
+static void tabs_stay_tabs(void **unused)
+{
+    (void)unused;
+    layout l = {0};
+    plain(&l, "a\tb", 100); // an offset in the text is one in the layout
+    assert_string_equal(l.plain.data, "a\tb");
+    layout_free(&l);
+}
+
+// Whatever is changed in a text, its layout is the one of the new text; a paragraph that stays is not measured again.
+static void changes_are_set_alone(void **unused)
+{
+    (void)unused;
+    static const char *const pieces[] = {"a", "\n", "\n\n", " word", "abc אבג דה", "日本語", "", "verylongword"};
+    layout changed = {0}, fresh = {0};
+    chat_text text = {0};
+    uint32_t random = 7;
+    plain(&changed, "", 100);
+    for (unsigned step = 0; step < 3000; step++) {
+        random = random * 1664525 + 1013904223;
+        size_t at = text.length ? (random >> 8) % (text.length + 1) : 0, gone = random >> 28;
+        while (at < text.length && ((unsigned char)text.data[at] & 0xC0) == 0x80)
+            at++;
+        size_t end = at + gone < text.length ? at + gone : text.length;
+        while (end < text.length && ((unsigned char)text.data[end] & 0xC0) == 0x80)
+            end++;
+        const char *piece = pieces[random >> 4 & 7];
+        chat_text_remove(&text, at, end - at);
+        chat_text_insert(&text, at, piece, strlen(piece));
+        if (text.length > 400) chat_text_clear(&text);
+        layout_change_plain(&changed, chat_text_string(&text), text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
+        plain(&fresh, chat_text_string(&text), 100);
+        assert_string_equal(chat_text_string(&changed.plain), chat_text_string(&text));
+        assert_int_equal(changed.height, fresh.height);
+        assert_int_equal(changed.run_count, fresh.run_count);
+        for (uint32_t i = 0; i < fresh.run_count; i++)
+            assert_memory_equal(&changed.runs[i], &fresh.runs[i], sizeof *fresh.runs);
+    }
+    chat_text_clear(&text);
+    for (unsigned i = 0; i < 1000; i++)
+        chat_text_add(&text, "a paragraph of some words\n");
+    plain(&changed, text.data, 100);
+    chat_text_insert(&text, text.length / 2, "x", 1);
+    asked = 0;
+    layout_change_plain(&changed, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
+    assert_in_range(asked, 1, 60);
+    asked = 0;
+    layout_change_plain(&changed, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
+    assert_int_equal(asked, 0);
+    chat_text_free(&text);
+    layout_free(&changed);
+    layout_free(&fresh);
 }
 
 static void hits_and_positions_agree(void **unused)
@@ -165,6 +247,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_wrap),
+        cmocka_unit_test(long_words_break),
+        cmocka_unit_test(tabs_stay_tabs),
+        cmocka_unit_test(changes_are_set_alone),
         cmocka_unit_test(hits_and_positions_agree),
         cmocka_unit_test(markdown_becomes_blocks),
         cmocka_unit_test(tables_fit),

@@ -175,7 +175,7 @@ static void composing_is_shown_and_not_sent(void **unused)
     assert_int_equal(app->composition_to, 5);
     assert_true(app->caret.x > before.x && app->caret.y == before.y); // the candidates' window follows
     SDL_Surface *shot = picture(app, "composing");
-    SDL_Rect field = app->field_rects[FIELD_COMPOSER];
+    SDL_Rect field = app->field_views[FIELD_COMPOSER].rect;
     int thin = 0, thick = 0; // rows of the underline, which is thicker under the clause
     for (int y = field.y; y < field.y + field.h; y++) {
         unsigned count = count_color(shot, (SDL_Rect){field.x, y, 200, 1}, app->draw.theme->text, 2);
@@ -475,6 +475,31 @@ static void keys_are_enough(void **unused)
     close_app(app);
 }
 
+// What is in the composer is set once, and of a change only its paragraph.
+static void long_texts_are_set_once(void **unused)
+{
+    (void)unused;
+    chat_app *app = open_app(NULL);
+    const layout *shown = &app->field_views[FIELD_COMPOSER].shown;
+    input_insert(&app->fields[FIELD_COMPOSER], "first\n\tsecond", 13);
+    frame(app);
+    assert_string_equal(shown->plain.data, "first\n\tsecond");
+    shown->runs[0].strike = true; // a mark that goes with the paragraph it stands in
+    move(app, 300, 300);
+    type(app, "x");
+    compose(app, "y", 0, 0);
+    compose(app, "", 0, 0);
+    assert_true(shown->runs[0].strike);
+    assert_string_equal(shown->plain.data, "first\n\tsecondx");
+    key(app, SDLK_HOME, KMOD_CTRL);
+    type(app, "x");
+    assert_false(shown->runs[0].strike);
+    shown->runs[0].strike = true;
+    key(app, SDLK_PLUS, KMOD_CTRL); // all is larger now
+    assert_false(shown->runs[0].strike);
+    close_app(app);
+}
+
 static void motion_is_reduced(void **unused)
 {
     (void)unused;
@@ -546,6 +571,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(chats_are_opened_by_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_texts_are_set_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(motion_is_reduced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_are_drawn, set_up, tear_down),
     };

@@ -4,7 +4,8 @@
 //
 //     LP_NUM_THREADS=1 xvfb-run -s "-screen 0 1280x800x24" chat_bench    # leaves a core, as a GPU would
 //     SDL_VIDEODRIVER=dummy chat_bench --soak                            # the memory test alone
-//     SDL_VIDEODRIVER=dummy chat_bench --drawing                         # streaming and scrolling, without an engine
+//     SDL_VIDEODRIVER=dummy chat_bench --drawing                         # streaming, scrolling and typing, without an
+//     engine
 //
 // A frame's time is what passes from waking up to the frame's being shown: how long the window does not react. Its CPU
 // time is the thread's own since the frame before, so that other work on the machine does not count.
@@ -253,6 +254,30 @@ static void measure_scrolling(chat_app *app, frames *f, uint32_t messages)
     frames_print(f, "scrolling");
 }
 
+// Keys typed into the middle of what is in the composer: `bytes` of paragraphs of that length.
+static void measure_typing(chat_app *app, frames *f, size_t bytes, size_t paragraph, const char *what)
+{
+    enum { KEYS = 40 };
+    chat_text text = {0};
+    for (size_t line = 0; text.length < bytes; line++) {
+        chat_text_printf(&text, "word%zu ", line);
+        if (text.length % paragraph < 8) chat_text_add(&text, "\n");
+    }
+    chat_input *composer = &app->fields[FIELD_COMPOSER];
+    input_set(composer, text.data);
+    chat_text_free(&text);
+    input_move_to(composer, bytes / 2, false);
+    turn_until_frame(app);
+    frames_begin(f);
+    for (unsigned i = 0; i < KEYS; i++) {
+        SDL_PushEvent(&(SDL_Event){.text = {.type = SDL_TEXTINPUT, .text = "a"}});
+        turn_until_frame(app);
+        frames_take(f, app);
+    }
+    input_set(composer, "");
+    frames_print(f, what);
+}
+
 // Memory after every pass from end to start and back: it must not grow after the first.
 static int soak(chat_app *app, uint32_t messages)
 {
@@ -280,6 +305,8 @@ static int bench_drawing(chat_app *app, uint32_t messages)
     frames *f = chat_reallocate(NULL, 1, sizeof *f);
     measure_long_reply(app, f);
     measure_scrolling(app, f, messages);
+    measure_typing(app, f, 100000, 400, "typing in 100 kB");
+    measure_typing(app, f, 100000, SIZE_MAX, "the same, one line");
     free(f);
     return 0;
 }
