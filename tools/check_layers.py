@@ -38,8 +38,9 @@ FOREIGN = [
     (re.compile(r"^emscripten"), ("runtime/gpu/webgpu/", "web/")),
     (re.compile(r"^SDL"), ("frontends/chat/",)),
 ]
-# Headers of one system: the desktop application keeps them in one file for each, frontends/chat/platform_*.c.
-SYSTEM = re.compile(r"^(dirent|dlfcn|fcntl|pthread|pwd|signal|unistd|windows)\.h$|^(sys|CoreFoundation)/")
+# Headers of one system: they belong into one source for each, named *_posix.c and *_windows.c.
+SYSTEM = re.compile(r"^(dirent|dlfcn|fcntl|io|langinfo|poll|pthread|pwd|shellapi|signal|termios|unistd|windows)\.h$|^(sys|CoreFoundation)/")
+OF_ONE_SYSTEM = ("_posix.c", "_windows.c", "/sanitizer.c")
 
 
 def layer_of(path):
@@ -96,8 +97,8 @@ def check_file(root, path):
         for pattern, folders in FOREIGN:
             if pattern.match(name) and not path.startswith(folders):
                 problems.append("%s:%d: %s belongs to %s only" % (path, line, name, " and ".join(folders)))
-        if path.startswith("frontends/chat/") and "/platform_" not in path and SYSTEM.match(name):
-            problems.append("%s:%d: %s belongs into platform_*.c" % (path, line, name))
+        if SYSTEM.match(name) and not path.endswith(OF_ONE_SYSTEM):
+            problems.append("%s:%d: %s belongs into *_posix.c or *_windows.c" % (path, line, name))
         if foreign:
             continue
         target = resolve(root, path, quoted)

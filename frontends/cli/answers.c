@@ -1,4 +1,5 @@
 #include "answers.h"
+#include "platform.h"
 #include "text.h"
 
 #include <ctype.h>
@@ -178,12 +179,8 @@ static bool same_letters(const char *a, const char *b)
 
 static bool ask_command(const char *command, const char *prompt, const char *text, const char *expected)
 {
-    setenv("SPECEXIT_PROMPT", prompt, 1);
-    setenv("SPECEXIT_EXPECTED", expected, 1);
-    FILE *pipe = popen(command, "w");
-    if (!pipe) return false;
-    fputs(text, pipe);
-    return pclose(pipe) == 0;
+    const char *const variables[2][2] = {{"SPECEXIT_PROMPT", prompt}, {"SPECEXIT_EXPECTED", expected}};
+    return cli_platform_ask(command, variables, text);
 }
 
 bool cli_check_answer(const cli_checker *checker, const char *prompt, const char *text, const char *expected)

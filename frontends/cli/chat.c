@@ -2,6 +2,7 @@
 #include "chat.h"
 #include "commands.h"
 #include "interrupt.h"
+#include "platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,7 +196,7 @@ static void converse(cli_chat_state *chat)
 
 static char *history_path(void)
 {
-    char *folder = cli_state_folder();
+    char *folder = cli_platform_state_folder();
     cli_text path = {0};
     if (folder && sx_make_folders(folder, NULL) == SX_OK) cli_text_printf(&path, "%s/history", folder);
     free(folder);

@@ -1,9 +1,9 @@
 #include "chat.h"
+#include "platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SETTINGS = CLI_GROUP_GENERATE | CLI_GROUP_PROMPT | CLI_GROUP_DISPLAY | CLI_GROUP_CHAT };
 
@@ -144,7 +144,7 @@ static void load(cli_chat_state *chat, const char *argument)
         cli_text_printf(&text, "%u messages from %s", read.count, argument);
         char *session = session_path(argument);
         sx_error error = {0};
-        if (access(session, F_OK) == 0) {
+        if (cli_platform_exists(session, NULL)) {
             if (sx_session_load(chat->session, session, &error) == SX_OK) {
                 cli_text_printf(&text, ", with what was computed of them");
             } else {

@@ -1,5 +1,6 @@
 // specexit compare: the same prompts in several modes, side by side.
 #include "commands.h"
+#include "platform.h"
 #include "score.h"
 #include "spark.h"
 #include "trial.h"
@@ -21,7 +22,7 @@ static int prepare(comparison *run, cli_context *context)
 {
     int code = cli_trial_prepare(&run->trial, context, "plain,speculative,specexit");
     if (code == CLI_EXIT_OK && context->options.records) {
-        run->records = fopen(context->options.records, "w");
+        run->records = cli_platform_create(context->options.records);
         if (!run->records)
             code = cli_fail(context, "%s: cannot be written: %s", context->options.records, strerror(errno));
     }

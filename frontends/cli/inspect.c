@@ -1,12 +1,11 @@
 // specexit devices, models, info: what there is.
 #include "commands.h"
 #include "json.h"
+#include "platform.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void print(cli_context *context, const cli_text *text)
 {
@@ -89,40 +88,47 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+typedef struct model_names {
+    char **names;
+    size_t count;
+} model_names;
+
+static void add_model(void *user, const char *name)
+{
+    model_names *list = user;
+    size_t length = strlen(name);
+    if (length <= 5 || strcmp(name + length - 5, ".gguf") != 0) return;
+    list->names = cli_reallocate(list->names, list->count + 1, sizeof *list->names);
+    list->names[list->count++] = cli_copy_string(name);
+}
+
 // Names of the GGUF files in `folder`, sorted; `*count` 0 when there is no such folder.
 static char **list_models(const char *folder, size_t *count)
 {
-    char **names = NULL;
-    *count = 0;
-    DIR *open = opendir(folder);
-    for (struct dirent *entry = open ? readdir(open) : NULL; entry; entry = readdir(open)) {
-        size_t length = strlen(entry->d_name);
-        if (length <= 5 || strcmp(entry->d_name + length - 5, ".gguf") != 0) continue;
-        names = cli_reallocate(names, *count + 1, sizeof *names);
-        names[(*count)++] = cli_copy_string(entry->d_name);
-    }
-    if (open) closedir(open);
-    if (*count) qsort(names, *count, sizeof *names, by_name);
-    return names;
+    model_names list = {0};
+    cli_platform_list(folder, add_model, &list);
+    if (list.count) qsort(list.names, list.count, sizeof *list.names, by_name);
+    *count = list.count;
+    return list.names;
 }
 
 static void model_line(cli_text *out, const char *folder, char *name, bool as_json)
 {
-    struct stat status = {0};
+    uint64_t bytes = 0;
     cli_text path = {0};
     cli_text_printf(&path, "%s/%s", folder, name);
-    stat(path.data, &status);
+    cli_platform_exists(path.data, &bytes);
     name[strlen(name) - 5] = 0;
     if (as_json) {
         cli_json json = {.out = out};
         cli_json_open(&json, '{');
         cli_json_put_string(&json, "id", name);
         cli_json_put_string(&json, "path", path.data);
-        cli_json_put_integer(&json, "bytes", (uint64_t)status.st_size);
+        cli_json_put_integer(&json, "bytes", bytes);
         cli_json_close(&json, '}');
     } else {
         cli_text_printf(out, "%-28s ", name);
-        cli_format_bytes(out, (uint64_t)status.st_size);
+        cli_format_bytes(out, bytes);
     }
     cli_text_add(out, "\n");
     cli_text_free(&path);
@@ -130,7 +136,7 @@ static void model_line(cli_text *out, const char *folder, char *name, bool as_js
 
 int cli_models(cli_context *context)
 {
-    char *cache = cli_cache_folder();
+    char *cache = cli_platform_cache_folder();
     if (!cache) return cli_fail(context, "neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look into");
     cli_text folder = {0}, out = {0};
     cli_text_printf(&folder, "%s/models", cache);

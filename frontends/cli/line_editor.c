@@ -1,14 +1,11 @@
 #include "line_editor.h"
 #include "interrupt.h"
+#include "platform.h"
 #include "text.h"
 
-#include <dlfcn.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { HISTORY_LINES = 1000 };
 
@@ -40,47 +37,34 @@ static void on_line(char *line)
     finished = true;
 }
 
-static bool find(void *handle, const char *name, void *target)
-{
-    void *symbol = dlsym(handle, name);
-    memcpy(target, &symbol, sizeof symbol); // ISO C has no cast from void * to a function
-    return symbol != NULL;
-}
-
-// libedit converts by the C library's locale, and crashes on a prompt that this cannot read.
-static bool use_utf8(void)
-{
-    setlocale(LC_CTYPE, "");
-    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0) return true;
-    return setlocale(LC_CTYPE, "C.UTF-8") != NULL;
-}
-
 static void open_library(library *edit)
 {
     static const char *const names[] = {"libedit.so.2", "libedit.so.0", "libedit.so"};
     void *handle = NULL;
     for (size_t i = 0; !handle && i < sizeof names / sizeof *names; i++)
-        handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        handle = cli_platform_library(names[i]);
     if (!handle) return;
-    int *catch_signals = dlsym(handle, "rl_catch_signals");
-    if (!find(handle, "rl_callback_handler_install", &edit->install) ||
-        !find(handle, "rl_callback_handler_remove", &edit->remove) ||
-        !find(handle, "rl_callback_read_char", &edit->read_char) || !find(handle, "add_history", &edit->add_history) ||
-        !find(handle, "read_history", &edit->read_history) || !find(handle, "write_history", &edit->write_history) ||
-        !find(handle, "stifle_history", &edit->stifle_history)) {
-        dlclose(handle);
+    int *catch_signals = NULL;
+    if (!cli_platform_symbol(handle, "rl_callback_handler_install", &edit->install) ||
+        !cli_platform_symbol(handle, "rl_callback_handler_remove", &edit->remove) ||
+        !cli_platform_symbol(handle, "rl_callback_read_char", &edit->read_char) ||
+        !cli_platform_symbol(handle, "add_history", &edit->add_history) ||
+        !cli_platform_symbol(handle, "read_history", &edit->read_history) ||
+        !cli_platform_symbol(handle, "write_history", &edit->write_history) ||
+        !cli_platform_symbol(handle, "stifle_history", &edit->stifle_history)) {
+        cli_platform_drop_library(handle);
         return;
     }
-    if (catch_signals) *catch_signals = 0;
+    if (cli_platform_symbol(handle, "rl_catch_signals", &catch_signals)) *catch_signals = 0;
     edit->handle = handle;
 }
 
 cli_editor *cli_editor_open(const char *history)
 {
     cli_editor *editor = cli_allocate(1, sizeof *editor);
-    const char *term = getenv("TERM");
-    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
-    if (terminal && use_utf8()) open_library(&editor->edit);
+    bool terminal = cli_platform_is_terminal(CLI_STANDARD_INPUT) && cli_platform_is_terminal(CLI_STANDARD_OUTPUT);
+    // libedit converts by the C library's locale, and crashes on a prompt that this cannot read.
+    if (terminal && cli_platform_has_escapes() && cli_platform_use_utf8()) open_library(&editor->edit);
     if (!editor->edit.handle || !history) return editor;
     editor->history = cli_copy_string(history);
     editor->edit.stifle_history(HISTORY_LINES);
@@ -104,7 +88,7 @@ static cli_line_end read_edited(library *edit, const char *prompt, char **line)
     edit->install(prompt, on_line);
     bool stopped = false;
     while (!finished && !stopped) {
-        stopped = !cli_interrupt_wait(STDIN_FILENO);
+        stopped = !cli_interrupt_wait(CLI_STANDARD_INPUT);
         if (!stopped) edit->read_char();
     }
     edit->remove();
@@ -121,15 +105,15 @@ static cli_line_end read_edited(library *edit, const char *prompt, char **line)
 
 static cli_line_end read_plain(cli_editor *editor, const char *prompt, char **line)
 {
-    if (isatty(STDIN_FILENO)) {
+    if (cli_platform_is_terminal(CLI_STANDARD_INPUT)) {
         fputs(prompt, stdout);
         fflush(stdout);
     }
     for (;;) {
         char *end = editor->buffer.data ? strchr(editor->buffer.data, '\n') : NULL;
         char block[4096];
-        if (!end && !cli_interrupt_wait(STDIN_FILENO)) return CLI_LINE_INTERRUPTED;
-        ssize_t got = end ? 0 : read(STDIN_FILENO, block, sizeof block);
+        if (!end && !cli_interrupt_wait(CLI_STANDARD_INPUT)) return CLI_LINE_INTERRUPTED;
+        ptrdiff_t got = end ? 0 : cli_platform_read(CLI_STANDARD_INPUT, block, sizeof block);
         if (!end && got > 0) {
             cli_text_append(&editor->buffer, block, (size_t)got);
             continue;

@@ -1,12 +1,12 @@
 #include "load.h"
 #include "interrupt.h"
+#include "platform.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void complain(cli_context *context, const char *format, va_list arguments)
 {
@@ -79,39 +79,16 @@ void cli_format_bytes(cli_text *out, uint64_t bytes)
     }
 }
 
-// The XDG specification: a relative path in the variable counts as unset.
-static char *base_folder(const char *variable, const char *fallback)
-{
-    const char *base = getenv(variable), *home = getenv("HOME");
-    cli_text path = {0};
-    if (base && base[0] == '/') {
-        cli_text_printf(&path, "%s/specexit", base);
-    } else if (home && home[0] == '/') {
-        cli_text_printf(&path, "%s/%s/specexit", home, fallback);
-    }
-    return path.data;
-}
-
-char *cli_cache_folder(void)
-{
-    return base_folder("XDG_CACHE_HOME", ".cache");
-}
-char *cli_state_folder(void)
-{
-    return base_folder("XDG_STATE_HOME", ".local/state");
-}
-
 // A model's name instead of a path: NAME.gguf in the cache's models folder. NULL when `model` is a path.
 static char *model_by_name(const char *model)
 {
-    struct stat status;
-    if (!model || strchr(model, '/') || stat(model, &status) == 0) return NULL;
-    char *folder = cli_cache_folder();
+    if (!model || cli_platform_is_path(model) || cli_platform_exists(model, NULL)) return NULL;
+    char *folder = cli_platform_cache_folder();
     if (!folder) return NULL;
     cli_text path = {0};
     cli_text_printf(&path, "%s/models/%s.gguf", folder, model);
     free(folder);
-    if (stat(path.data, &status) != 0) cli_text_free(&path);
+    if (!cli_platform_exists(path.data, NULL)) cli_text_free(&path);
     return path.data;
 }
 
@@ -167,7 +144,9 @@ typedef struct load_paths {
 static sx_engine_desc describe(cli_context *context, load_paths *paths)
 {
     const cli_options *options = &context->options;
-    paths->cache = options->no_cache ? NULL : options->cache ? cli_copy_string(options->cache) : cli_cache_folder();
+    paths->cache = options->no_cache ? NULL
+                   : options->cache  ? cli_copy_string(options->cache)
+                                     : cli_platform_cache_folder();
     paths->named = model_by_name(options->model);
     return (sx_engine_desc){.target_path = paths->named ? paths->named : options->model,
                             .draft_path = options->draft,

@@ -50,11 +50,6 @@ int cli_load_estimate(cli_context *context, sx_memory_estimate *estimate);
 int cli_profile_check(cli_context *context, const sx_profile *profile, const char *name, const sx_engine *engine);
 int cli_load_session(cli_context *context, sx_engine *engine, sx_session **session);
 
-// $XDG_CACHE_HOME/specexit, else ~/.cache/specexit; NULL when neither is known. Freed with free.
-char *cli_cache_folder(void);
-// $XDG_STATE_HOME/specexit likewise, for the history of the chat.
-char *cli_state_folder(void);
-
 // "1.5 GB", "20 MB": decimal units, as sizes of downloads are given.
 void cli_format_bytes(cli_text *out, uint64_t bytes);
 

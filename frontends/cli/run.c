@@ -2,12 +2,12 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "live.h"
+#include "platform.h"
 #include "prompts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PROMPT_LIMIT = 64 << 20 }; // bytes
 
@@ -25,7 +25,7 @@ static int read_prompt(cli_context *context, run_prompt *prompt)
         prompt->text = cli_copy_string(context->operands[0]);
         return CLI_EXIT_OK;
     }
-    if (isatty(STDIN_FILENO) && !options->quiet)
+    if (cli_platform_is_terminal(CLI_STANDARD_INPUT) && !options->quiet)
         fputs("specexit: type the prompt and end it with ctrl-d on an empty line\n", stderr);
     char problem[512];
     size_t length;

@@ -1,14 +1,13 @@
 #include "terminal.h"
 #include "interrupt.h"
 #include "options.h"
+#include "platform.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 double cli_seconds(void)
 {
@@ -19,17 +18,17 @@ double cli_seconds(void)
 
 static void measure(cli_terminal *terminal)
 {
-    struct winsize size = {0};
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-    terminal->columns = size.ws_col ? size.ws_col : 80;
-    terminal->rows = size.ws_row; // 0: unknown, no scroll region
+    unsigned columns = 0, rows = 0;
+    terminal->columns = cli_platform_terminal_size(&columns, &rows) ? columns : 80;
+    terminal->rows = rows; // 0: unknown, no scroll region
 }
 
 void cli_terminal_open(cli_terminal *terminal, uint32_t color, bool quiet)
 {
-    const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    bool dumb = !term || !*term || strcmp(term, "dumb") == 0;
-    *terminal = (cli_terminal){.out = isatty(STDOUT_FILENO) && !dumb, .err = isatty(STDERR_FILENO) && !dumb};
+    const char *no_color = getenv("NO_COLOR");
+    bool escapes = cli_platform_has_escapes();
+    *terminal = (cli_terminal){.out = escapes && cli_platform_is_terminal(CLI_STANDARD_OUTPUT),
+                               .err = escapes && cli_platform_is_terminal(CLI_STANDARD_ERROR)};
     bool wanted = color == CLI_SHOW_YES || (color == CLI_SHOW_AUTO && !(no_color && *no_color));
     terminal->color = wanted && (terminal->out || color == CLI_SHOW_YES);
     terminal->color_err = wanted && (terminal->err || color == CLI_SHOW_YES);

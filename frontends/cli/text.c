@@ -1,14 +1,13 @@
 #include "text.h"
 #include "interrupt.h"
+#include "platform.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void out_of_memory(void)
 {
@@ -95,21 +94,21 @@ char *cli_read_all(const char *path, size_t limit, size_t *length, char *message
 {
     bool standard_input = strcmp(path, "-") == 0;
     const char *name = standard_input ? "standard input" : path;
-    int file = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    int file = standard_input ? CLI_STANDARD_INPUT : cli_platform_open(path);
     if (file < 0) {
         snprintf(message, message_size, "%s: cannot be opened: %s", path, strerror(errno));
         return NULL;
     }
     cli_text text = {0};
     char block[65536];
-    ssize_t got = 1;
+    ptrdiff_t got = 1;
     errno = EINTR;
     while (text.length <= limit && got > 0 && cli_interrupt_wait(file)) {
-        got = read(file, block, sizeof block);
+        got = cli_platform_read(file, block, sizeof block);
         if (got > 0) cli_text_append(&text, block, (size_t)got);
     }
     int failure = got ? errno : 0; // left by a signal, or by an error
-    if (!standard_input) close(file);
+    if (!standard_input) cli_platform_close(file);
     if (text.length > limit) {
         snprintf(message, message_size, "%s: is larger than %zu bytes; split it", name, limit);
     } else if (failure) {

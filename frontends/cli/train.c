@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "json.h"
+#include "platform.h"
 #include "specexit_signals.h"
 
 #include <math.h>
@@ -84,7 +85,9 @@ int cli_train_signals(cli_context *context)
     const cli_options *options = &context->options;
     if (!context->operand_count) return cli_usage_error(context, "a trace is needed; `specexit trace` makes one");
     if (!options->output) return cli_usage_error(context, "-o FILE is needed: the signal head to write");
-    char *cache = options->no_cache ? NULL : options->cache ? cli_copy_string(options->cache) : cli_cache_folder();
+    char *cache = options->no_cache ? NULL
+                  : options->cache  ? cli_copy_string(options->cache)
+                                    : cli_platform_cache_folder();
     const sx_train_desc desc = {.traces = (const char *const *)context->operands,
                                 .trace_count = (uint32_t)context->operand_count,
                                 .output = options->output,

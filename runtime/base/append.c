@@ -1,13 +1,10 @@
 #include "base/append.h"
+#include "base/platform.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct sx_append_file {
     int descriptor;
@@ -28,17 +25,15 @@ sx_status sx_append_open(const char *path, sx_append_file **out, sx_error *error
     if (!file) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", path);
     memcpy(file->path, path, length + 1);
     sx_status status = SX_OK;
-    struct stat info;
-    file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    bool regular;
+    file->descriptor = sx_platform_open(path, SX_PLATFORM_UPDATE);
     if (file->descriptor < 0)
         status = fail(file, "be opened for writing", errno, error);
-    else if (flock(file->descriptor, LOCK_EX | LOCK_NB) != 0)
+    else if (!sx_platform_lock(file->descriptor))
         status = sx_fail(error, SX_ERROR_BUSY,
                          "%s: another program is writing to it; wait for it, or write to another file", path);
-    else if (fstat(file->descriptor, &info) != 0 || !S_ISREG(info.st_mode))
+    else if (!sx_platform_size(file->descriptor, &regular, &file->size) || !regular)
         status = sx_fail(error, SX_ERROR_FILE, "%s: is no regular file", path);
-    else
-        file->size = (uint64_t)info.st_size;
     if (status != SX_OK) {
         sx_append_close(file);
         return status;
@@ -55,7 +50,7 @@ uint64_t sx_append_size(const sx_append_file *file)
 sx_status sx_append_truncate(sx_append_file *file, uint64_t size, sx_error *error)
 {
     if (size >= file->size) return SX_OK;
-    if (ftruncate(file->descriptor, (off_t)size) != 0) return fail(file, "be cut", errno, error);
+    if (!sx_platform_truncate(file->descriptor, size)) return fail(file, "be cut", errno, error);
     file->size = size;
     return SX_OK;
 }
@@ -67,8 +62,7 @@ sx_status sx_append_write(sx_append_file *file, const sx_append_piece *pieces, s
     for (size_t i = 0; i < count && !reason; i++) {
         const char *bytes = pieces[i].data;
         for (size_t left = pieces[i].size; left && !reason;) {
-            const ssize_t done = pwrite(file->descriptor, bytes, left, (off_t)at);
-            if (done < 0 && errno == EINTR) continue;
+            const ptrdiff_t done = sx_platform_write(file->descriptor, at, bytes, left);
             if (done <= 0) {
                 reason = done < 0 ? errno : ENOSPC;
                 break;
@@ -78,12 +72,12 @@ sx_status sx_append_write(sx_append_file *file, const sx_append_piece *pieces, s
             at += (uint64_t)done;
         }
     }
-    if (!reason && fsync(file->descriptor) != 0) reason = errno;
+    if (!reason && !sx_platform_sync(file->descriptor)) reason = errno;
     if (!reason) {
         file->size = at;
         return SX_OK;
     }
-    if (ftruncate(file->descriptor, (off_t)file->size) != 0) {
+    if (!sx_platform_truncate(file->descriptor, file->size)) {
         // A torn tail is cut off when the file is opened again.
     }
     return fail(file, "be written", reason, error);
@@ -92,6 +86,6 @@ sx_status sx_append_write(sx_append_file *file, const sx_append_piece *pieces, s
 void sx_append_close(sx_append_file *file)
 {
     if (!file) return;
-    if (file->descriptor >= 0) close(file->descriptor); // which unlocks it
+    if (file->descriptor >= 0) sx_platform_close(file->descriptor); // which unlocks it
     free(file);
 }

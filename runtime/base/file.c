@@ -1,15 +1,11 @@
 #include "base/file.h"
+#include "base/platform.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 struct sx_file {
     sx_source source;
@@ -22,8 +18,7 @@ static bool read_descriptor(void *user, uint64_t offset, void *destination, size
     const sx_file *file = user;
     char *out = destination;
     while (size > 0) {
-        const ssize_t got = pread(file->descriptor, out, size, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
+        const ptrdiff_t got = sx_platform_read(file->descriptor, offset, out, size);
         if (got <= 0) return false;
         out += got;
         offset += (uint64_t)got;
@@ -40,19 +35,18 @@ static bool read_mapping(void *user, uint64_t offset, void *destination, size_t 
 
 static sx_status open_checked(const char *path, int *descriptor, uint64_t *size, sx_error *error)
 {
-    *descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    *descriptor = sx_platform_open(path, SX_PLATFORM_READ);
     if (*descriptor < 0) return sx_fail(error, SX_ERROR_FILE, "%s: cannot open: %s", path, strerror(errno));
-    struct stat info;
-    if (fstat(*descriptor, &info) != 0) {
+    bool regular;
+    if (!sx_platform_size(*descriptor, &regular, size)) {
         const int reason = errno;
-        close(*descriptor);
+        sx_platform_close(*descriptor);
         return sx_fail(error, SX_ERROR_FILE, "%s: cannot read its size: %s", path, strerror(reason));
     }
-    if (!S_ISREG(info.st_mode)) {
-        close(*descriptor);
+    if (!regular) {
+        sx_platform_close(*descriptor);
         return sx_fail(error, SX_ERROR_FILE, "%s: is not a regular file", path);
     }
-    *size = (uint64_t)info.st_size;
     return SX_OK;
 }
 
@@ -67,7 +61,7 @@ sx_status sx_file_open(const char *path, sx_file **out, sx_error *error)
     const size_t name_size = strlen(path) + 1;
     sx_file *file = calloc(1, sizeof *file + name_size);
     if (!file) {
-        close(descriptor);
+        sx_platform_close(descriptor);
         return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", path);
     }
     memcpy(file->name, path, name_size);
@@ -75,12 +69,12 @@ sx_status sx_file_open(const char *path, sx_file **out, sx_error *error)
     file->source = (sx_source){file->name, size, read_descriptor, file, NULL};
     // An empty file cannot be mapped, and a 32-bit address space may be too small: both are read plainly.
     if (size > 0 && size <= SIZE_MAX) {
-        void *mapping = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (mapping != MAP_FAILED) {
+        const void *mapping = sx_platform_map(descriptor, (size_t)size);
+        if (mapping) {
             file->source.mapping = mapping;
             file->source.read_at = read_mapping;
-            file->source.user = mapping;
-            close(descriptor);
+            file->source.user = (void *)mapping;
+            sx_platform_close(descriptor);
             file->descriptor = -1;
         }
     }
@@ -91,8 +85,8 @@ sx_status sx_file_open(const char *path, sx_file **out, sx_error *error)
 void sx_file_close(sx_file *file)
 {
     if (!file) return;
-    if (file->source.mapping) munmap((void *)file->source.mapping, (size_t)file->source.size);
-    if (file->descriptor >= 0) close(file->descriptor);
+    if (file->source.mapping) sx_platform_unmap(file->source.mapping, (size_t)file->source.size);
+    if (file->descriptor >= 0) sx_platform_close(file->descriptor);
     free(file);
 }
 
@@ -121,6 +115,7 @@ sx_status sx_source_read(const sx_source *source, uint64_t offset, void *destina
 
 struct sx_file_writer {
     int descriptor;
+    uint64_t size; // written so far
     char *temporary;
     char path[];
 };
@@ -140,8 +135,8 @@ sx_status sx_file_writer_open(const char *path, sx_file_writer **out, sx_error *
     writer->temporary = temporary;
     writer->descriptor = -1;
     for (unsigned attempt = 0; attempt < 100 && writer->descriptor < 0; attempt++) {
-        snprintf(temporary, length + 32, "%s.%ld.%u.part", path, (long)getpid(), attempt);
-        writer->descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        snprintf(temporary, length + 32, "%s.%lu.%u.part", path, sx_platform_process(), attempt);
+        writer->descriptor = sx_platform_open(temporary, SX_PLATFORM_CREATE);
         if (writer->descriptor < 0 && errno != EEXIST) break;
     }
     if (writer->descriptor < 0) {
@@ -158,25 +153,25 @@ sx_status sx_file_writer_write(sx_file_writer *writer, const void *data, size_t 
 {
     const char *bytes = data;
     while (size > 0) {
-        const ssize_t done = write(writer->descriptor, bytes, size);
-        if (done < 0 && errno == EINTR) continue;
+        const ptrdiff_t done = sx_platform_write(writer->descriptor, writer->size, bytes, size);
         if (done < 0) return sx_fail(error, SX_ERROR_FILE, "%s: cannot write: %s", writer->path, strerror(errno));
         bytes += done;
         size -= (size_t)done;
+        writer->size += (uint64_t)done;
     }
     return SX_OK;
 }
 
 sx_status sx_file_writer_commit(sx_file_writer *writer, sx_error *error)
 {
-    bool good = fsync(writer->descriptor) == 0;
+    bool good = sx_platform_sync(writer->descriptor);
     int reason = errno;
-    if (close(writer->descriptor) != 0 && good) good = false, reason = errno;
+    sx_platform_close(writer->descriptor); // what it would say, the sync has said
     writer->descriptor = -1;
-    if (good && rename(writer->temporary, writer->path) != 0) good = false, reason = errno;
+    if (good && !sx_platform_rename(writer->temporary, writer->path)) good = false, reason = errno;
     sx_status status = SX_OK;
     if (!good) {
-        unlink(writer->temporary);
+        sx_platform_remove(writer->temporary);
         status = sx_fail(error, SX_ERROR_FILE, "%s: cannot write: %s", writer->path, strerror(reason));
     }
     free(writer->temporary);
@@ -187,8 +182,8 @@ sx_status sx_file_writer_commit(sx_file_writer *writer, sx_error *error)
 void sx_file_writer_abort(sx_file_writer *writer)
 {
     if (!writer) return;
-    close(writer->descriptor);
-    unlink(writer->temporary);
+    sx_platform_close(writer->descriptor);
+    sx_platform_remove(writer->temporary);
     free(writer->temporary);
     free(writer);
 }
@@ -218,12 +213,9 @@ sx_status sx_make_folders(const char *path, sx_error *error)
         if (copy[i] != '/' && copy[i] != 0) continue;
         const char kept = copy[i];
         copy[i] = 0;
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST) good = false, reason = errno;
+        if (!sx_platform_make_folder(copy)) good = false, reason = errno;
         copy[i] = kept;
     }
-    struct stat info;
-    if (good && stat(path, &info) != 0) good = false, reason = errno;
-    if (good && !S_ISDIR(info.st_mode)) good = false, reason = ENOTDIR;
     free(copy);
     if (!good) return sx_fail(error, SX_ERROR_FILE, "%s: cannot create the folder: %s", path, strerror(reason));
     return SX_OK;
@@ -231,14 +223,12 @@ sx_status sx_make_folders(const char *path, sx_error *error)
 
 uint64_t sx_disk_free(const char *path)
 {
-    struct statvfs info;
-    const char *slash = strrchr(path, '/');
-    const size_t length = slash ? (size_t)(slash - path) + (slash == path) : 1;
-    char *folder = malloc(length + 1);
+    const size_t length = (size_t)(sx_platform_file_name(path) - path);
+    char *folder = malloc(length + 2);
     if (!folder) return 0;
-    memcpy(folder, slash ? path : ".", length);
-    folder[length] = 0;
-    const bool known = statvfs(folder, &info) == 0;
+    memcpy(folder, length ? path : ".", length ? length : 1);
+    folder[length ? length : 1] = 0;
+    const uint64_t bytes = sx_platform_disk_free(folder);
     free(folder);
-    return known ? (uint64_t)info.f_bavail * info.f_frsize : 0;
+    return bytes;
 }

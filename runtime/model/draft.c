@@ -1,13 +1,13 @@
 // Opening drafts of every kind, and pairing them with a target.
 #include "model/draft.h"
 
+#include "base/platform.h"
 #include "model/draft_parts.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct sx_draft_storage *sx_draft_storage_create(void)
 {
@@ -70,12 +70,6 @@ static sx_status read_gguf(sx_draft *draft, const sx_draft_options *options, sx_
     return status == SX_OK ? sx_draft_read_gguf(draft, options, error) : status;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 static bool begins_with_gguf(const sx_source *source)
 {
     char magic[4] = "";
@@ -86,13 +80,13 @@ static bool begins_with_gguf(const sx_source *source)
 static sx_status open_checkpoint(sx_draft *draft, const char *path, const sx_draft_options *options, sx_error *error)
 {
     sx_checkpoint_files files = {.where = draft->name, .storage = draft->storage};
-    if (is_folder(path)) {
+    if (sx_platform_is_folder(path)) {
         files.folder = path;
         return sx_draft_read_checkpoint(draft, &files, options, error);
     }
-    const char *slash = strrchr(path, '/');
-    files.weights = slash ? slash + 1 : path;
-    files.folder = slash ? sx_arena_string(&draft->storage->arena, path, (size_t)(slash - path) + 1) : ".";
+    files.weights = sx_platform_file_name(path);
+    const size_t folder = (size_t)(files.weights - path);
+    files.folder = folder ? sx_arena_string(&draft->storage->arena, path, folder) : ".";
     if (!files.folder) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", path);
     return sx_draft_read_checkpoint(draft, &files, options, error);
 }
@@ -104,7 +98,7 @@ sx_status sx_draft_open(const char *path, const sx_draft_options *options, sx_dr
     sx_draft *draft;
     sx_status status = create(path, &draft, error);
     if (status != SX_OK) return status;
-    if (is_folder(path)) return finish(draft, open_checkpoint(draft, path, options, error), out);
+    if (sx_platform_is_folder(path)) return finish(draft, open_checkpoint(draft, path, options, error), out);
     sx_file *file;
     status = sx_file_open(path, &file, error);
     if (status != SX_OK) return finish(draft, status, out);

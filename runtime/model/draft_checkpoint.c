@@ -1,13 +1,12 @@
 // Drafts as PyTorch checkpoints: config.json beside safetensors files or pytorch_model.bin.
+#include "base/platform.h"
 #include "model/checkpoint.h"
 #include "model/draft_parts.h"
 #include "model/json.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define COMMON_NAMES                                                                                                   \
     .fc = "fc.weight", .fc_bias = "fc.bias", .fc_norm = "fc_norm.%u.weight", .input_norm = "input_norm.weight",        \
@@ -27,19 +26,13 @@
 static const sx_draft_names midlayer_names = {COMMON_NAMES, LAYER_NAMES("midlayer.")};
 static const sx_draft_names layers_names = {COMMON_NAMES, LAYER_NAMES("layers.%u.")};
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static sx_status open_in_folder(sx_checkpoint_files *files, const char *name, const sx_source **out, sx_error *error)
 {
     const size_t length = strlen(files->folder) + strlen(name) + 2;
     char *path = sx_arena_alloc(&files->storage->arena, length);
     if (!path) return sx_fail(error, SX_ERROR_MEMORY, "%s: out of memory", files->where);
     snprintf(path, length, "%s/%s", files->folder, name);
-    if (access(path, F_OK) != 0 && errno == ENOENT) return SX_OK;
+    if (!sx_platform_exists(path)) return SX_OK;
     if (files->storage->opened_count == SX_DRAFT_FILES)
         return sx_fail(error, SX_ERROR_UNSUPPORTED, "%s: consists of more than %d files", files->where, SX_DRAFT_FILES);
     sx_file *file;
@@ -55,7 +48,7 @@ sx_status sx_checkpoint_find(sx_checkpoint_files *files, const char *name, const
     *out = NULL;
     if (files->folder) return open_in_folder(files, name, out, error);
     for (size_t i = 0; i < files->source_count; i++)
-        if (strcmp(base_name(files->sources[i]->name), name) == 0) *out = files->sources[i];
+        if (strcmp(sx_platform_file_name(files->sources[i]->name), name) == 0) *out = files->sources[i];
     return SX_OK;
 }
 
@@ -107,7 +100,7 @@ static sx_status read_shard(sx_checkpoint_files *files, const sx_json *map, cons
 static sx_status read_sharded(sx_checkpoint_files *files, const sx_source *index, sx_entry_list *list, sx_error *error)
 {
     const sx_json *root;
-    const char *index_name = base_name(index->name);
+    const char *index_name = sx_platform_file_name(index->name);
     sx_status status = read_json_file(index, &files->storage->arena, &root, error);
     if (status != SX_OK) return status;
     const sx_json *map = sx_json_find(root, "weight_map");

@@ -33,6 +33,7 @@ BAD = [
     ("frontends/chat/bad.c", '#include "../cli/run.h"'),
     ("frontends/cli/bad.c", "#include <SDL.h>"),
     ("frontends/chat/bad.c", "#include <unistd.h>"),
+    ("runtime/base/bad.c", "#include <windows.h>"),
     ("frontends/chat/bad.c", "#include <sys/stat.h>"),
     ("web/bad.c", '#include "gpu/gpu.h"'),
     ("runtime/base/bad.c", '#include "text/tokenizer.h"'),

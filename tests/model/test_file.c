@@ -7,10 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/sx-file-XXXXXX";
+#ifdef _WIN32
+#define NO_REGULAR_FILE "NUL"
+#else
+#define NO_REGULAR_FILE "/dev/null"
+#endif
+
+static char folder[64];
 
 static const char *in_folder(const char *name)
 {
@@ -60,10 +65,10 @@ static void test_failures(void **state)
     assert_int_equal(sx_file_open(in_folder("none"), &file, &error), SX_ERROR_FILE);
     assert_null(file);
     assert_int_equal(sx_file_open(folder, &file, &error), SX_ERROR_FILE);
-    assert_int_equal(sx_file_open("/dev/null", &file, &error), SX_ERROR_FILE);
+    assert_int_equal(sx_file_open(NO_REGULAR_FILE, &file, &error), SX_ERROR_FILE);
     assert_non_null(strstr(error.message, "regular file"));
     assert_int_equal(sx_file_write_atomic(in_folder("no/such"), "x", 1, &error), SX_ERROR_FILE);
-    assert_int_equal(mkdir(in_folder("taken"), 0700), 0);
+    assert_int_equal(sx_make_folders(in_folder("taken"), &error), SX_OK);
     assert_int_equal(sx_file_write_atomic(in_folder("taken"), "x", 1, &error), SX_ERROR_FILE);
     assert_int_equal(entries_in_folder(), 1);
     rmdir(in_folder("taken"));
@@ -97,7 +102,8 @@ static void test_folders(void **state)
 
 int main(void)
 {
-    if (!mkdtemp(folder)) return 1;
+    snprintf(folder, sizeof folder, "/tmp/sx-file-%ld", (long)getpid());
+    if (sx_make_folders(folder, NULL) != SX_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_failures),
                                        cmocka_unit_test(test_folders)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

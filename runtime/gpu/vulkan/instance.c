@@ -1,8 +1,8 @@
 // The Vulkan loader, the instance with its validation layer, and the physical devices, best first.
 #include "base/hash.h"
+#include "base/platform.h"
 #include "gpu/vulkan/vk.h"
 
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,17 +63,18 @@ static bool has_validation_layer(const vk_instance *instance)
 
 static sx_status load_library(vk_instance *instance, sx_error *error)
 {
-    // Never unloaded: some drivers leave threads behind that would run into unmapped code.
-    instance->library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (instance->library) {
-        // dlsym returns an object pointer where POSIX guarantees a function's.
-        *(void **)&instance->vkGetInstanceProcAddr = dlsym(instance->library, "vkGetInstanceProcAddr");
+    static const char *const names[] = {"libvulkan.so.1", "vulkan-1.dll", "libvulkan.1.dylib"}; // by system
+    void *library = NULL;
+    for (size_t i = 0; !library && i < sizeof names / sizeof *names; i++) {
+        library = sx_platform_library(names[i]);
     }
-    if (instance->vkGetInstanceProcAddr) return SX_OK;
+    if (library && sx_platform_function(library, "vkGetInstanceProcAddr", &instance->vkGetInstanceProcAddr)) {
+        return SX_OK;
+    }
     return sx_fail(
         error, SX_ERROR_NO_DEVICE,
-        "no Vulkan loader (libvulkan.so.1) on this machine; install the package libvulkan1 and the driver of "
-        "your GPU, or mesa-vulkan-drivers to run on the CPU");
+        "no Vulkan loader (libvulkan.so.1, vulkan-1.dll) on this machine; install the package libvulkan1 and the "
+        "driver of your GPU, or mesa-vulkan-drivers to run on the CPU");
 }
 
 static sx_status create_instance(vk_instance *instance, bool validation, VkResult *result)
@@ -163,7 +164,6 @@ void vk_instance_close(vk_instance *instance)
         destroy_messenger(instance->handle, instance->messenger, NULL);
     }
     if (instance->handle) instance->vkDestroyInstance(instance->handle, NULL);
-    if (instance->library) dlclose(instance->library);
     memset(instance, 0, sizeof *instance);
 }
 

@@ -89,7 +89,6 @@ enum {
 // ---- Instance and physical devices (instance.c) --------------------------------------------------------------------
 
 typedef struct vk_instance {
-    void *library; // libvulkan.so.1
     PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
     VK_INSTANCE_FUNCTIONS(VK_MEMBER)
     VkInstance handle;

@@ -17,6 +17,7 @@ common=""
 for source in "$root"/runtime/base/*.c "$root"/runtime/model/*.c "$root"/runtime/graph/*.c "$root"/runtime/gpu/*.c \
     "$root"/runtime/gpu/null/*.c "$root"/runtime/gpu/webgpu/*.c "$root"/runtime/engine/policy.c "$kernels"/kernels.gen.c \
     "$root"/tests/gpu/web/blocking.c "$root"/tests/ops/harness.c; do
+    case $source in *_windows.c) continue ;; esac
     object=$(basename "$(dirname "$source")")_$(basename "$source" .c).o
     compile "$source" "$object"
     common="$common $out/$object"
