@@ -86,7 +86,7 @@ PYTHON
 
 install_for_build ccache git clang-format universal-ctags libcmocka-dev libcjson-dev libutf8proc-dev libedit2? libsdl2-dev \
     libsdl2-ttf-dev libfontconfig-dev libmd4c-dev libsqlite3-dev libfribidi-dev? libunibreak-dev? xvfb xdotool fonts-noto-core fonts-inter? \
-    vulkan-validationlayers chromium? emcc:emscripten? node:nodejs npm:npm node-acorn?
+    fonts-noto-color-emoji? vulkan-validationlayers chromium? emcc:emscripten? node:nodejs npm:npm node-acorn?
 python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
 mkdir -p build
 if have node && have npm; then

@@ -17,10 +17,15 @@ enum {
     PIXEL_LIMIT = 12000000 // of cached textures: 48 MB
 };
 
+typedef struct font_file {
+    char *path;
+    bool colored, outlined; // has colours of its own; is not made of pictures of one size
+} font_file;
+
 typedef struct face {
     TTF_Font *font; // NULL: not opened yet, or cannot be
     bool tried;
-    float ratio; // of pictures of a fixed size (colour emoji) to what is drawn; 0: drawn as they are
+    float ratio; // of pictures of one size to what is drawn; 0: drawn as they are
 } face;
 
 typedef struct texture_slot {
@@ -44,8 +49,8 @@ typedef struct face_slot { // which face has a character
 struct font_set {
     SDL_Renderer *renderer;
     float scale;
-    char *paths[2][2][2]; // [mono][bold][italic]
-    char *fallback_paths[FALLBACK_LIMIT];
+    font_file files[2][2][2]; // [mono][bold][italic]
+    font_file fallbacks[FALLBACK_LIMIT];
     unsigned fallback_count;
     face faces[CHAT_FONT_COUNT][1 + FALLBACK_LIMIT]; // [0]: the face itself
     texture_slot textures[TEXTURE_SLOTS];
@@ -56,16 +61,14 @@ struct font_set {
     unsigned texture_count;
 };
 
-static char *match(const char *family, bool bold, bool italic, uint32_t point)
+static font_file match(const char *family, bool bold, bool italic, uint32_t point, bool colored)
 {
-    bool color = point && unicode_is_emoji(point);
-    if (color) family = "emoji";
     FcPattern *pattern = FcPatternCreate();
-    if (family) FcPatternAddString(pattern, FC_FAMILY, (const FcChar8 *)family);
+    FcPatternAddString(pattern, FC_FAMILY, (const FcChar8 *)family);
     FcPatternAddInteger(pattern, FC_WEIGHT, bold ? FC_WEIGHT_DEMIBOLD : FC_WEIGHT_REGULAR);
     FcPatternAddInteger(pattern, FC_SLANT, italic ? FC_SLANT_ITALIC : FC_SLANT_ROMAN);
-    if (!color) FcPatternAddBool(pattern, FC_OUTLINE, FcTrue);
-    FcPatternAddBool(pattern, FC_COLOR, color);
+    if (!colored) FcPatternAddBool(pattern, FC_OUTLINE, FcTrue);
+    FcPatternAddBool(pattern, FC_COLOR, colored);
     if (point) {
         FcCharSet *set = FcCharSetCreate();
         FcCharSetAddChar(set, point);
@@ -76,16 +79,21 @@ static char *match(const char *family, bool bold, bool italic, uint32_t point)
     FcDefaultSubstitute(pattern);
     FcResult result;
     FcPattern *found = FcFontMatch(NULL, pattern, &result);
-    FcChar8 *file = NULL;
-    char *path = NULL;
-    if (found && FcPatternGetString(found, FC_FILE, 0, &file) == FcResultMatch) path = chat_copy((const char *)file);
+    FcChar8 *path = NULL;
+    FcBool color = FcFalse, outline = FcTrue;
+    font_file file = {0};
+    if (found && FcPatternGetString(found, FC_FILE, 0, &path) == FcResultMatch) {
+        FcPatternGetBool(found, FC_COLOR, 0, &color);
+        FcPatternGetBool(found, FC_OUTLINE, 0, &outline);
+        file = (font_file){.path = chat_copy((const char *)path), .colored = color, .outlined = outline};
+    }
     if (found) FcPatternDestroy(found);
     FcPatternDestroy(pattern);
-    return path;
+    return file;
 }
 
 // Families in order of taste; fontconfig answers with its default where one is missing, so each is asked for by name.
-static char *match_first(const char *const *families, bool bold, bool italic)
+static font_file match_first(const char *const *families, bool bold, bool italic)
 {
     for (; *families; families++) {
         FcPattern *pattern = FcPatternBuild(NULL, FC_FAMILY, FcTypeString, *families, (char *)NULL);
@@ -95,20 +103,21 @@ static char *match_first(const char *const *families, bool bold, bool italic)
         if (set) FcFontSetDestroy(set);
         FcObjectSetDestroy(objects);
         FcPatternDestroy(pattern);
-        if (there) return match(*families, bold, italic, 0);
+        if (there) return match(*families, bold, italic, 0, false);
     }
-    return NULL;
+    return (font_file){0};
 }
 
-static void find_paths(font_set *fonts)
+static void find_files(font_set *fonts)
 {
     static const char *const sans[] = {"Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans", NULL};
     static const char *const mono[] = {"JetBrains Mono", "Cascadia Mono",    "SF Mono",
                                        "Noto Sans Mono", "DejaVu Sans Mono", NULL};
     for (unsigned i = 0; i < 8; i++) {
         bool bold = i & 1, italic = i & 2, fixed = i & 4;
-        char *path = match_first(fixed ? mono : sans, bold, italic);
-        fonts->paths[fixed][bold][italic] = path ? path : match(fixed ? "monospace" : "sans-serif", bold, italic, 0);
+        font_file *file = &fonts->files[fixed][bold][italic];
+        *file = match_first(fixed ? mono : sans, bold, italic);
+        if (!file->path) *file = match(fixed ? "monospace" : "sans-serif", bold, italic, 0, false);
     }
 }
 
@@ -118,17 +127,22 @@ static int pixel_size(const font_set *fonts, chat_font font)
     return size > 4 ? size : 4;
 }
 
+static const font_file *file_of(const font_set *fonts, chat_font font, unsigned index)
+{
+    const chat_font_style *style = &chat_font_styles[font];
+    return index ? &fonts->fallbacks[index - 1] : &fonts->files[style->mono][style->bold][style->italic];
+}
+
 static TTF_Font *open_face(font_set *fonts, chat_font font, unsigned index)
 {
     face *f = &fonts->faces[font][index];
     if (f->tried) return f->font;
     f->tried = true;
-    const chat_font_style *style = &chat_font_styles[font];
-    const char *path = index ? fonts->fallback_paths[index - 1] : fonts->paths[style->mono][style->bold][style->italic];
-    if (path) f->font = TTF_OpenFont(path, pixel_size(fonts, font));
+    const font_file *file = file_of(fonts, font, index);
+    if (file->path) f->font = TTF_OpenFont(file->path, pixel_size(fonts, font));
     if (!f->font) return NULL;
     TTF_SetFontHinting(f->font, TTF_HINTING_LIGHT_SUBPIXEL);
-    if (TTF_FontHeight(f->font) > 3 * pixel_size(fonts, font)) // it has pictures of one size only
+    if (file->colored && !file->outlined && TTF_FontHeight(f->font) > 0)
         f->ratio = 1.2f * (float)pixel_size(fonts, font) / (float)TTF_FontHeight(f->font);
     return f->font;
 }
@@ -139,7 +153,7 @@ font_set *font_set_create(SDL_Renderer *renderer, float scale, chat_text *proble
     memset(fonts, 0, sizeof *fonts);
     fonts->renderer = renderer;
     fonts->scale = scale;
-    if (TTF_Init() == 0 && FcInit()) find_paths(fonts);
+    if (TTF_Init() == 0 && FcInit()) find_files(fonts);
     if (open_face(fonts, CHAT_FONT_BODY, 0)) return fonts;
     chat_text_printf(problem, "No font can be opened (%s); install one, such as Noto Sans.", TTF_GetError());
     font_set_destroy(fonts);
@@ -164,9 +178,9 @@ void font_set_destroy(font_set *fonts)
     if (!fonts) return;
     drop_cached(fonts);
     for (unsigned i = 0; i < 8; i++)
-        free(fonts->paths[i >> 2 & 1][i & 1][i >> 1 & 1]);
+        free(fonts->files[i >> 2 & 1][i & 1][i >> 1 & 1].path);
     for (unsigned i = 0; i < fonts->fallback_count; i++)
-        free(fonts->fallback_paths[i]);
+        free(fonts->fallbacks[i].path);
     free(fonts);
 }
 
@@ -177,34 +191,58 @@ void font_set_scale(font_set *fonts, float scale)
     fonts->scale = scale;
 }
 
-static unsigned find_face(font_set *fonts, chat_font font, uint32_t point)
+static bool provides(font_set *fonts, chat_font font, unsigned index, uint32_t point)
 {
-    bool color = unicode_is_emoji(point);
-    for (unsigned i = 0; i <= fonts->fallback_count; i++) {
-        if (color && i == 0) continue; // the plain face may have it, too, but without colours
-        TTF_Font *opened = open_face(fonts, font, i);
-        if (opened && TTF_GlyphIsProvided32(opened, point)) return i;
+    TTF_Font *opened = open_face(fonts, font, index);
+    return opened && TTF_GlyphIsProvided32(opened, point);
+}
+
+int font_choose(const font_offer *offers, unsigned count, bool colored)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (offers[i].provides && offers[i].colored == colored) return (int)i;
+    return -1;
+}
+
+// Asks fontconfig. False: what it names was known already, or there is no room.
+static bool add_fallback(font_set *fonts, uint32_t point, bool colored)
+{
+    if (fonts->fallback_count == FALLBACK_LIMIT) return false;
+    font_file file = match(colored ? "emoji" : "sans-serif", false, false, point, colored);
+    if (!file.path) return false;
+    for (unsigned i = 0; i < fonts->fallback_count; i++) {
+        if (strcmp(fonts->fallbacks[i].path, file.path) != 0) continue;
+        free(file.path);
+        return false;
     }
-    if (fonts->fallback_count == FALLBACK_LIMIT) return 0;
-    char *path = match("sans-serif", false, false, point);
-    for (unsigned i = 0; path && i < fonts->fallback_count; i++) {
-        if (strcmp(fonts->fallback_paths[i], path) != 0) continue;
-        free(path); // asked before: nothing has the character
-        return 0;
-    }
-    if (!path) return 0;
-    fonts->fallback_paths[fonts->fallback_count++] = path;
-    TTF_Font *opened = open_face(fonts, font, fonts->fallback_count);
-    return opened && TTF_GlyphIsProvided32(opened, point) ? fonts->fallback_count : 0;
+    fonts->fallbacks[fonts->fallback_count++] = file;
+    return true;
+}
+
+// The face of a character: one that is known before one that is asked for, and one with colours where it is a picture,
+// without where it is not; else any that has it; else the font's own, which shows that it is missing.
+static unsigned find_face(font_set *fonts, chat_font font, uint32_t point, bool colored)
+{
+    font_offer offers[1 + FALLBACK_LIMIT];
+    unsigned count = 0;
+    int chosen = -1;
+    do {
+        for (; count <= fonts->fallback_count; count++)
+            offers[count] = (font_offer){.provides = provides(fonts, font, count, point),
+                                         .colored = file_of(fonts, font, count)->colored};
+        chosen = font_choose(offers, count, colored);
+    } while (chosen < 0 && add_fallback(fonts, point, colored));
+    if (chosen < 0) chosen = font_choose(offers, count, !colored);
+    return chosen < 0 ? 0 : (unsigned)chosen;
 }
 
 // fontconfig takes milliseconds to say that nothing has a character, so what was found, or not, is kept.
-static unsigned face_for(font_set *fonts, chat_font font, uint32_t point)
+static unsigned face_for(font_set *fonts, chat_font font, uint32_t point, bool colored)
 {
-    if (point < 0x250 || point == 0xFFFD) return 0;
-    uint64_t key = (uint64_t)point << 8 | (uint64_t)font << 1 | 1;
-    face_slot *slot = &fonts->found[(point * 16 + (uint32_t)font) & (FACE_SLOTS - 1)];
-    if (slot->key != key) *slot = (face_slot){.key = key, .index = find_face(fonts, font, point)};
+    if (point < 0x250 && !colored) return 0;
+    uint64_t key = (uint64_t)point << 8 | (uint64_t)font << 2 | (uint64_t)colored << 1 | 1;
+    face_slot *slot = &fonts->found[(point * 32 + (uint32_t)font * 2 + colored) & (FACE_SLOTS - 1)];
+    if (slot->key != key) *slot = (face_slot){.key = key, .index = find_face(fonts, font, point, colored)};
     return slot->index;
 }
 
@@ -217,12 +255,17 @@ typedef struct text_piece { // of one face and one script
     bool rtl;
 } text_piece;
 
-// What is drawn for bytes of a text: no control characters, a tab as wide as it was always set.
-static void add_drawn(text_piece *piece, const char *bytes, size_t length)
+// What is drawn for a character: a tab as four spaces, no control characters. False: the piece is full.
+static bool add_drawn(text_piece *piece, const char *bytes, size_t length)
 {
     bool tab = bytes[0] == '\t', control = (unsigned char)bytes[0] < ' ';
-    memcpy(piece->text + piece->used, tab ? "    " : control ? " " : bytes, tab ? 4 : length);
-    piece->used += tab ? 4 : length;
+    const char *drawn = tab ? "    " : control ? " " : bytes;
+    if (tab) length = 4;
+    if (piece->used == 0) length = chat_utf8_cut(drawn, length, PIECE_LIMIT); // marks upon marks
+    if (piece->used + length > PIECE_LIMIT) return false;
+    memcpy(piece->text + piece->used, drawn, length);
+    piece->used += length;
+    return true;
 }
 
 static void next_piece(font_set *fonts, chat_font font, const char *text, size_t length, bool rtl, text_piece *piece)
@@ -230,19 +273,16 @@ static void next_piece(font_set *fonts, chat_font font, const char *text, size_t
     size_t at = 0;
     *piece = (text_piece){.script = "", .rtl = rtl};
     while (at < length) {
-        size_t next = at;
-        uint32_t point = chat_utf8_decode(text, length, &next);
-        bool joins = at && unicode_joins(point);
-        unsigned wanted = joins ? piece->index : face_for(fonts, font, point);
-        const char *script = unicode_script(point);
-        bool neutral = joins || point < 0x41 || (point >= 0x2000 && point < 0x2070);
-        if (neutral) script = piece->script;
-        bool full = piece->used + 4 > PIECE_LIMIT;
-        if (at && (wanted != piece->index || full || strcmp(script, piece->script) != 0)) break;
+        size_t ignored = at, end = unicode_cluster(text, length, at);
+        uint32_t point = chat_utf8_decode(text, length, &ignored);
+        unsigned wanted = face_for(fonts, font, point, unicode_is_picture(text, length, at));
+        bool neutral = point < 0x41 || (point >= 0x2000 && point < 0x2070);
+        const char *script = neutral ? piece->script : unicode_script(point);
+        if (at && (wanted != piece->index || strcmp(script, piece->script) != 0)) break;
         piece->index = wanted;
         piece->script = script;
-        add_drawn(piece, text + at, next - at);
-        at = next;
+        if (!add_drawn(piece, text + at, end - at)) break;
+        at = end;
     }
     piece->text[piece->used] = 0;
     piece->length = at;
@@ -382,9 +422,9 @@ static const texture_slot *texture_of(font_set *fonts, chat_font font, const tex
     TTF_Font *opened = face_of(fonts, font, piece);
     SDL_Surface *surface = opened ? TTF_RenderUTF8_Blended(opened, piece->text, (SDL_Color){255, 255, 255, 255}) : NULL;
     if (!surface) return slot;
-    slot->colored = fonts->faces[font][piece->index].ratio > 0;
+    slot->colored = file_of(fonts, font, piece->index)->colored;
     int width = scaled(fonts, font, piece->index, surface->w), height = scaled(fonts, font, piece->index, surface->h);
-    if (slot->colored && width > 0 && height > 0) surface = shrink(surface, width, height);
+    if (width != surface->w && width > 0 && height > 0) surface = shrink(surface, width, height);
     slot->texture = SDL_CreateTextureFromSurface(fonts->renderer, surface);
     slot->width = surface->w;
     slot->height = surface->h;

@@ -15,6 +15,12 @@ font_set *font_set_create(SDL_Renderer *renderer, float scale, chat_text *proble
 void font_set_destroy(font_set *fonts);
 void font_set_scale(font_set *fonts, float scale); // pixels per logical pixel; drops what is cached
 
+// Which of some faces draws a character: the first that has it and is of the wanted kind; -1: none.
+typedef struct font_offer {
+    bool provides, colored;
+} font_offer;
+int font_choose(const font_offer *offers, unsigned count, bool colored);
+
 int font_width(font_set *fonts, chat_font font, const char *text, size_t length);
 int font_line_height(font_set *fonts, chat_font font);
 int font_ascent(font_set *fonts, chat_font font);

@@ -1,4 +1,5 @@
 #include "input.h"
+#include "unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ static size_t step(const chat_input *input, size_t at, int direction, input_unit
     size_t length = input->text.length;
     switch (unit) {
     case INPUT_CHARACTER:
-        return direction < 0 ? chat_utf8_previous(text, at) : chat_utf8_next(text, length, at);
+        if (direction < 0) return at ? unicode_cluster_start(text, length, at - 1) : 0;
+        return at < length ? unicode_cluster(text, length, at) : length;
     case INPUT_WORD:
         if (direction < 0) {
             while (at && is_space(text[at - 1]))

@@ -204,42 +204,21 @@ static bool fits(builder *b, const style *s, const char *text, size_t length)
     return b->pen + added_width(b, s, text, length) <= b->right;
 }
 
-// The last place up to `at` where a word may be broken: before a character, and not before what belongs to the one
-// before it. 0: none.
-static size_t break_before(const char *word, size_t length, size_t at)
-{
-    while (at > 0 && at < length) {
-        size_t next = at;
-        bool starts = ((unsigned char)word[at] & 0xC0) != 0x80;
-        if (starts && !unicode_joins(chat_utf8_decode(word, length, &next))) break;
-        at--;
-    }
-    return at;
-}
-
-static size_t break_behind(const char *word, size_t length, size_t at)
-{
-    do
-        at = chat_utf8_next(word, length, at);
-    while (break_before(word, length, at) != at);
-    return at;
-}
-
 // Bytes of the word that the line has room for; 0: not even one character. Looks further and further ahead, then
 // between what fits and what does not.
 static size_t fitting(builder *b, const style *s, const char *word, size_t length)
 {
     size_t least = 0, most = 32;
     for (;; most *= 2) {
-        most = break_before(word, length, most < length ? most : length);
-        if (most <= least) most = break_behind(word, length, least);
+        most = unicode_cluster_start(word, length, most < length ? most : length);
+        if (most <= least) most = unicode_cluster(word, length, least);
         if (!fits(b, s, word, most)) break;
         least = most;
         if (least == length) return length;
     }
     for (;;) {
-        size_t middle = break_before(word, length, (least + most) / 2);
-        if (middle <= least) middle = break_behind(word, length, least);
+        size_t middle = unicode_cluster_start(word, length, (least + most) / 2);
+        if (middle <= least) middle = unicode_cluster(word, length, least);
         if (middle >= most) return least;
         *(fits(b, s, word, middle) ? &least : &most) = middle;
     }
@@ -250,7 +229,7 @@ static void put_long(builder *b, const style *s, const char *word, size_t length
 {
     while (length) {
         size_t taken = fitting(b, s, word, length);
-        if (!taken && b->pen == b->left) taken = break_behind(word, length, 0);
+        if (!taken && b->pen == b->left) taken = unicode_cluster(word, length, 0);
         if (taken) put(b, s, word, taken);
         word += taken;
         length -= taken;
@@ -261,7 +240,7 @@ static void put_long(builder *b, const style *s, const char *word, size_t length
 static void put_word(builder *b, const style *s, const char *word, size_t length)
 {
     enum { LONG = 1024 }; // bytes: the beginning tells, where that does not fit
-    size_t tried = break_before(word, length, length < LONG ? length : LONG);
+    size_t tried = unicode_cluster_start(word, length, length < LONG ? length : LONG);
     if (!fits(b, s, word, tried) && b->pen > b->left) end_line(b);
     if (fits(b, s, word, tried) && (tried == length || fits(b, s, word, length))) {
         put(b, s, word, length);
@@ -637,7 +616,7 @@ static uint32_t offset_in(const layout *l, const layout_measure *measure, const 
     const char *text = l->plain.data + run->start;
     int wanted = run->rtl ? run->x + run->width - x : x - run->x, before = 0;
     for (size_t at = 0; at < run->length;) {
-        size_t next = chat_utf8_next(text, run->length, at);
+        size_t next = unicode_cluster(text, run->length, at);
         int after = measure->width(measure->user, run->font, text, next);
         if (wanted < (before + after) / 2) return run->start + (uint32_t)at;
         before = after;

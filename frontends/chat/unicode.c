@@ -11,15 +11,41 @@
 #include <fribidi.h>
 #endif
 
+// An ASCII character with nothing behind it that could belong to it: most of most texts, told without decoding.
+static bool stands_alone(const char *text, size_t length, size_t at)
+{
+    return (unsigned char)text[at] < 0x80 && (at + 1 >= length || (unsigned char)text[at + 1] < 0xCC); // below U+0300
+}
+
+static bool is_regional(uint32_t point) // half a flag
+{
+    return point >= 0x1F1E6 && point <= 0x1F1FF;
+}
+
 // ---- Line breaks ---------------------------------------------------------------------------------------------------
 
 #ifdef CHAT_UNIBREAK
-void unicode_breaks(const char *text, size_t length, bool *breaks)
+// libunibreak before 3 asserts that it meets neither halves of flags nor U+FFFF: an ideograph stands in for them.
+static uint32_t breakable(uint32_t point)
 {
-    char *found = chat_reallocate(NULL, length + 1, 1);
-    set_linebreaks_utf8((const utf8_t *)text, length, "", found);
-    for (size_t i = 0; i < length; i++)
-        breaks[i] = found[i] == LINEBREAK_ALLOWBREAK || found[i] == LINEBREAK_MUSTBREAK;
+    return is_regional(point) || point == 0xFFFF ? 0x4E00 : point;
+}
+
+static void find_breaks(const char *text, size_t length, bool *breaks)
+{
+    utf32_t *points = chat_reallocate(NULL, length, sizeof *points);
+    char *found = chat_reallocate(NULL, length, 1);
+    size_t count = 0;
+    for (size_t at = 0; at < length;)
+        points[count++] = breakable(chat_utf8_decode(text, length, &at));
+    set_linebreaks_utf32(points, count, "", found);
+    memset(breaks, 0, length * sizeof *breaks);
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        at = chat_utf8_next(text, length, at);
+        breaks[at - 1] = found[i] == LINEBREAK_ALLOWBREAK || found[i] == LINEBREAK_MUSTBREAK;
+    }
+    free(points);
     free(found);
 }
 #else
@@ -37,7 +63,7 @@ static bool is_one_of(uint32_t point, const char *points)
     return false;
 }
 
-void unicode_breaks(const char *text, size_t length, bool *breaks)
+static void find_breaks(const char *text, size_t length, bool *breaks)
 {
     memset(breaks, 0, length * sizeof *breaks);
     uint32_t before = 0;
@@ -51,6 +77,14 @@ void unicode_breaks(const char *text, size_t length, bool *breaks)
     }
 }
 #endif
+
+void unicode_breaks(const char *text, size_t length, bool *breaks)
+{
+    find_breaks(text, length, breaks);
+    for (size_t at = 0; at < length;) // libraries differ in how new they are: none breaks what is one character
+        for (size_t end = unicode_cluster(text, length, at); at < end; at++)
+            breaks[at] = breaks[at] && at + 1 == end;
+}
 
 // ---- Direction -----------------------------------------------------------------------------------------------------
 
@@ -127,15 +161,87 @@ const char *unicode_script(uint32_t point)
     return "";
 }
 
-bool unicode_is_emoji(uint32_t point)
+static uint32_t point_at(const char *text, size_t length, size_t at)
 {
-    return (point >= 0x1F300 && point <= 0x1FAFF) || (point >= 0x1F1E6 && point <= 0x1F1FF) || point == 0x2705 ||
-           point == 0x274C || point == 0x2B50 || point == 0x2728 || point == 0x26A1 || point == 0x2753 ||
-           point == 0x2757 || point == 0x231A || point == 0x23F0 || point == 0x23F3;
+    return at < length ? chat_utf8_decode(text, length, &at) : 0;
 }
 
-bool unicode_joins(uint32_t point)
+bool unicode_is_picture(const char *text, size_t length, size_t at)
+{
+    static const struct {
+        uint32_t first, last;
+    } pictures[] = {// Emoji_Presentation of Unicode 17
+                    {0x231A, 0x231B},   {0x23E9, 0x23EC},   {0x23F0, 0x23F0},   {0x23F3, 0x23F3},   {0x25FD, 0x25FE},
+                    {0x2614, 0x2615},   {0x2648, 0x2653},   {0x267F, 0x267F},   {0x2693, 0x2693},   {0x26A1, 0x26A1},
+                    {0x26AA, 0x26AB},   {0x26BD, 0x26BE},   {0x26C4, 0x26C5},   {0x26CE, 0x26CE},   {0x26D4, 0x26D4},
+                    {0x26EA, 0x26EA},   {0x26F2, 0x26F3},   {0x26F5, 0x26F5},   {0x26FA, 0x26FA},   {0x26FD, 0x26FD},
+                    {0x2705, 0x2705},   {0x270A, 0x270B},   {0x2728, 0x2728},   {0x274C, 0x274C},   {0x274E, 0x274E},
+                    {0x2753, 0x2755},   {0x2757, 0x2757},   {0x2795, 0x2797},   {0x27B0, 0x27B0},   {0x27BF, 0x27BF},
+                    {0x2B1B, 0x2B1C},   {0x2B50, 0x2B50},   {0x2B55, 0x2B55},   {0x1F004, 0x1F004}, {0x1F0CF, 0x1F0CF},
+                    {0x1F18E, 0x1F18E}, {0x1F191, 0x1F19A}, {0x1F1E6, 0x1F1FF}, {0x1F201, 0x1F201}, {0x1F21A, 0x1F21A},
+                    {0x1F22F, 0x1F22F}, {0x1F232, 0x1F236}, {0x1F238, 0x1F23A}, {0x1F250, 0x1F251}, {0x1F300, 0x1F320},
+                    {0x1F32D, 0x1F335}, {0x1F337, 0x1F37C}, {0x1F37E, 0x1F393}, {0x1F3A0, 0x1F3CA}, {0x1F3CF, 0x1F3D3},
+                    {0x1F3E0, 0x1F3F0}, {0x1F3F4, 0x1F3F4}, {0x1F3F8, 0x1F43E}, {0x1F440, 0x1F440}, {0x1F442, 0x1F4FC},
+                    {0x1F4FF, 0x1F53D}, {0x1F54B, 0x1F54E}, {0x1F550, 0x1F567}, {0x1F57A, 0x1F57A}, {0x1F595, 0x1F596},
+                    {0x1F5A4, 0x1F5A4}, {0x1F5FB, 0x1F64F}, {0x1F680, 0x1F6C5}, {0x1F6CC, 0x1F6CC}, {0x1F6D0, 0x1F6D2},
+                    {0x1F6D5, 0x1F6D8}, {0x1F6DC, 0x1F6DF}, {0x1F6EB, 0x1F6EC}, {0x1F6F4, 0x1F6FC}, {0x1F7E0, 0x1F7EB},
+                    {0x1F7F0, 0x1F7F0}, {0x1F90C, 0x1F93A}, {0x1F93C, 0x1F945}, {0x1F947, 0x1F9FF}, {0x1FA70, 0x1FA7C},
+                    {0x1FA80, 0x1FA8A}, {0x1FA8E, 0x1FAC6}, {0x1FAC8, 0x1FAC8}, {0x1FACD, 0x1FADC}, {0x1FADF, 0x1FAEA},
+                    {0x1FAEF, 0x1FAF8}};
+    if (stands_alone(text, length, at)) return false;
+    uint32_t point = chat_utf8_decode(text, length, &at), selector = point_at(text, length, at);
+    bool keycap = point < 0xA9; // a digit, as long as the key is not drawn around it
+    if (selector == 0xFE0F) return !keycap || point_at(text, length, at + 3) == 0x20E3;
+    if (selector == 0xFE0E) return false;
+    size_t low = 0, high = sizeof pictures / sizeof *pictures;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (pictures[middle].last < point) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < sizeof pictures / sizeof *pictures && point >= pictures[low].first;
+}
+
+// Belongs to the character before it: marks, joiners, variation selectors, skin, keys, tags.
+static bool joins(uint32_t point)
 {
     return point == 0x200D || (point >= 0xFE00 && point <= 0xFE0F) || (point >= 0x300 && point < 0x370) ||
-           (point >= 0x1F3FB && point <= 0x1F3FF);
+           point == 0x20E3 || (point >= 0x1F3FB && point <= 0x1F3FF) || (point >= 0xE0020 && point <= 0xE007F);
+}
+
+size_t unicode_cluster(const char *text, size_t length, size_t at)
+{
+    if (stands_alone(text, length, at)) return at + 1;
+    uint32_t before = chat_utf8_decode(text, length, &at);
+    bool half = is_regional(before);
+    while (at < length) {
+        size_t next = at;
+        uint32_t point = chat_utf8_decode(text, length, &next);
+        if (!joins(point) && before != 0x200D && !(half && is_regional(point))) break;
+        half = half && !is_regional(point);
+        before = point;
+        at = next;
+    }
+    return at;
+}
+
+size_t unicode_cluster_start(const char *text, size_t length, size_t at)
+{
+    enum { FARTHEST = 64 }; // characters; longer ones are not worth the search
+    if (at >= length) return length;
+    size_t from = chat_utf8_previous(text, at + 1);
+    for (unsigned i = 0; i < FARTHEST && from > 0; i++) {
+        size_t previous = chat_utf8_previous(text, from);
+        uint32_t point = point_at(text, length, from);
+        if (!joins(point) && !is_regional(point) && point_at(text, length, previous) != 0x200D) break;
+        from = previous;
+    }
+    for (;;) {
+        size_t end = unicode_cluster(text, length, from);
+        if (end > at) return from;
+        from = end;
+    }
 }

@@ -18,7 +18,13 @@ bool unicode_levels(const char *text, size_t length, bool *known, bool *rtl, uin
 
 // The tag of the script HarfBuzz is to shape a character in, "" where it needs none.
 const char *unicode_script(uint32_t point);
-bool unicode_is_emoji(uint32_t point); // shown in colour
-bool unicode_joins(uint32_t point);    // belongs to the character before: marks, joiners, variation selectors
+// Whether the character at `at` is a picture in colours, an emoji: by its nature, or because a variation selector
+// behind it says so (U+FE0F; U+FE0E: it is not).
+bool unicode_is_picture(const char *text, size_t length, size_t at);
+
+// What readers take for one character: a letter with its marks, an emoji with its skin and what it is joined to, a
+// flag. Its end, for the one that begins at `at` < `length`; and the last place up to `at` where one begins.
+size_t unicode_cluster(const char *text, size_t length, size_t at);
+size_t unicode_cluster_start(const char *text, size_t length, size_t at);
 
 #endif

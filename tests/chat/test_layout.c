@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "layout.h"
+#include "unicode.h"
 
 #include <string.h>
 
@@ -141,6 +142,83 @@ static void changes_are_set_alone(void **unused)
     layout_free(&fresh);
 }
 
+static void pictures_are_told_from_signs(void **unused)
+{
+    (void)unused;
+    static const char *const pictures[] = {"\U0001F600",    "\U0001F680",   "\u2705",           "\u26BD",
+                                           "\u231A",        "\u2764\uFE0F", "\u2602\uFE0F",     "\u00A9\uFE0F",
+                                           "1\uFE0F\u20E3", "\U0001F1EA",   "\U0001F468\u200D", "\U0001FAF8"};
+    static const char *const signs[] = {"a",          "1",      "1\uFE0F", "\u00A9", "\u2764",
+                                        "\u2602",     "\u2611", "\u2713",  "\u2192", "\U0001F600\uFE0E",
+                                        "\U0001F321", "\u270E", "\u65E5",  "\uFE0F", "\U0001FAFF"};
+    for (unsigned i = 0; i < sizeof pictures / sizeof *pictures; i++)
+        assert_true(unicode_is_picture(pictures[i], strlen(pictures[i]), 0));
+    for (unsigned i = 0; i < sizeof signs / sizeof *signs; i++)
+        assert_false(unicode_is_picture(signs[i], strlen(signs[i]), 0));
+    assert_true(unicode_is_picture("\u2764\uFE0F", 6, 0));
+    assert_false(unicode_is_picture("\u2764\uFE0F", 3, 0)); // what lies behind the end does not count
+}
+
+// What is one character to a reader is one to the caret, and no line breaks within it.
+static void clusters_stay_whole(void **unused)
+{
+    (void)unused;
+    static const char *const clusters[] = {"\U0001F469\u200D\U0001F4BB",
+                                           "\U0001F44D\U0001F3FD",
+                                           "\U0001F1E9\U0001F1EA",
+                                           "\U0001F1EB\U0001F1F7",
+                                           "e\u0301",
+                                           "a",
+                                           "1\uFE0F\u20E3",
+                                           "\U0001F3F4\U000E0067\U000E0062\U000E007F",
+                                           "\u2764\uFE0F",
+                                           "\u65E5"};
+    chat_text text = {0};
+    size_t starts[sizeof clusters / sizeof *clusters + 1] = {0};
+    unsigned count = sizeof clusters / sizeof *clusters;
+    for (unsigned i = 0; i < count; i++) {
+        chat_text_add(&text, clusters[i]);
+        starts[i + 1] = text.length;
+    }
+    bool breaks[256];
+    assert_true(text.length < sizeof breaks);
+    unicode_breaks(text.data, text.length, breaks);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(unicode_cluster(text.data, text.length, starts[i]), starts[i + 1]);
+        for (size_t at = starts[i]; at < starts[i + 1]; at++) {
+            assert_int_equal(unicode_cluster_start(text.data, text.length, at), starts[i]);
+            assert_true(!breaks[at] || at + 1 == starts[i + 1]);
+        }
+    }
+    assert_int_equal(unicode_cluster_start(text.data, text.length, text.length), text.length);
+    chat_text_free(&text);
+}
+
+// Every character there is: the libraries below are of many versions, and one of them falls over flags.
+static void every_character_is_set(void **unused)
+{
+    (void)unused;
+    chat_text all = {0};
+    layout l = {0};
+    for (uint32_t point = 1; point <= 0x10FFFF; point++) {
+        char bytes[4];
+        unsigned count = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+        if ((point & ~0x7FFu) == 0xD800 || (point > 0x20100 && point < 0xE0000) ||
+            (point > 0xE0200 && point < 0x10FFF0))
+            continue;
+        for (unsigned i = count; i-- > 1;)
+            bytes[i] = (char)(0x80 | (point >> 6 * (count - 1 - i) & 0x3F));
+        bytes[0] = (char)(count == 1 ? point : (0xF00u >> count & 0xFF) | point >> 6 * (count - 1));
+        chat_text_append(&all, bytes, count);
+        if (point % 61 == 0) chat_text_add(&all, point % 122 ? " " : "\n");
+    }
+    plain(&l, all.data, 400);
+    assert_int_equal(l.plain.length, all.length);
+    assert_true(l.run_count > 3000);
+    chat_text_free(&all);
+    layout_free(&l);
+}
+
 static void hits_and_positions_agree(void **unused)
 {
     (void)unused;
@@ -250,6 +328,9 @@ int main(void)
         cmocka_unit_test(long_words_break),
         cmocka_unit_test(tabs_stay_tabs),
         cmocka_unit_test(changes_are_set_alone),
+        cmocka_unit_test(pictures_are_told_from_signs),
+        cmocka_unit_test(clusters_stay_whole),
+        cmocka_unit_test(every_character_is_set),
         cmocka_unit_test(hits_and_positions_agree),
         cmocka_unit_test(markdown_becomes_blocks),
         cmocka_unit_test(tables_fit),

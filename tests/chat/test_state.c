@@ -361,6 +361,13 @@ static void editor_undoes_and_recalls(void **unused)
     input_move(&input, 1, INPUT_CHARACTER, true);
     input_insert(&input, "x\ry", 3);
     assert_string_equal(input.text.data, "xyb ");
+    input_insert(&input, "\U0001F1E9\U0001F1EA\U0001F44D\U0001F3FD",
+                 16); // behind "xy": a flag, and a thumb with its skin
+    input_move(&input, -1, INPUT_CHARACTER, false);
+    input_delete(&input, -1, INPUT_CHARACTER);
+    assert_string_equal(input.text.data, "xy\U0001F44D\U0001F3FDb ");
+    input_delete(&input, 1, INPUT_CHARACTER);
+    assert_string_equal(input.text.data, "xyb ");
     input_remember(&input, "older");
     input_remember(&input, "newer");
     assert_true(input_recall(&input, -1));

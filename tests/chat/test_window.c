@@ -10,6 +10,7 @@
 #include "app.h"
 #include "export.h"
 
+#include <fontconfig/fontconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -500,6 +501,49 @@ static void long_texts_are_set_once(void **unused)
     close_app(app);
 }
 
+// Pictures get the face with colours, signs one without, in whatever order faces became known.
+static void pictures_have_colors(void **unused)
+{
+    (void)unused;
+    static const font_offer offers[] = {{true, false}, {false, true}, {true, true}, {true, false}};
+    assert_int_equal(font_choose(offers, 4, true), 2);
+    assert_int_equal(font_choose(offers, 4, false), 0);
+    assert_int_equal(font_choose(offers + 1, 2, false), -1); // what there is, is of the other kind
+    assert_int_equal(font_choose(offers, 2, true), -1);
+    assert_int_equal(font_choose(offers, 0, false), -1);
+
+    FcPattern *pattern = FcPatternBuild(NULL, FC_COLOR, FcTypeBool, FcTrue, (char *)NULL);
+    FcObjectSet *objects = FcObjectSetBuild(FC_FILE, (char *)NULL);
+    FcFontSet *colored = FcFontList(NULL, pattern, objects);
+    bool there = colored->nfont > 0;
+    FcFontSetDestroy(colored);
+    FcObjectSetDestroy(objects);
+    FcPatternDestroy(pattern);
+    chat_app *app = open_app(NULL);
+    type(app, "\u25B6 \u2713 \u2654"); // signs that plain text has no letters for make other faces known
+    key(app, SDLK_a, KMOD_CTRL);
+    SDL_Rect field = app->field_views[FIELD_COMPOSER].rect;
+    static const char *const texts[] = {"\U0001F600 \U0001F680 \u2764\uFE0F", "\u2764\uFE0E \u25B6 \u2713"};
+    for (int i = 0; i < 2; i++) {
+        type(app, texts[i]);
+        SDL_Surface *shot = picture(app, i ? "signs" : "emoji");
+        unsigned bright = 0;
+        for (int y = field.y; y < field.y + field.h; y++)
+            for (int x = field.x; x < app->caret.x - 2; x++) {
+                uint32_t pixel = ((const uint32_t *)((const char *)shot->pixels + y * shot->pitch))[x];
+                bright += abs((int)(pixel >> 16 & 255) - (int)(pixel & 255)) > 60;
+            }
+        SDL_FreeSurface(shot);
+        if (i == 0 && there) {
+            assert_in_range(bright, 200, 2000);
+        } else {
+            assert_int_equal(bright, 0); // only shades of the text's own colour
+        }
+        key(app, SDLK_a, KMOD_CTRL);
+    }
+    close_app(app);
+}
+
 static void motion_is_reduced(void **unused)
 {
     (void)unused;
@@ -572,6 +616,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_texts_are_set_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pictures_have_colors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(motion_is_reduced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_are_drawn, set_up, tear_down),
     };
