@@ -2,7 +2,7 @@
 """Holds the table of who may include whom: `check_layers.py [ROOT]` lists every include that breaks it.
 
 A layer is a folder of runtime/, a front end, or web/. Quoted includes are resolved as the compiler does (the including
-file's folder, then runtime/, shaders/ and the generated kernel table); angle brackets matter only for the headers of
+file's folder, then runtime/, frontends/, shaders/ and the generated kernel table); angle brackets matter only for the headers of
 GPU, window and browser APIs, which one folder each may see.
 """
 import os
@@ -26,7 +26,8 @@ ALLOWED = {
     "signals": {"base", "model", "policy", "specexit", SHARED},
     "policy": {"base", SHARED},
     "specexit": {"runtime/base/file.h", "runtime/base/status.h", "runtime/text/message.h"},
-    "web": {"specexit"},
+    "frontends/common": set(),
+    "web": {"specexit", "frontends/common"},
 }
 BACKENDS = {"vulkan", "webgpu", "null"}
 BACKEND_MAY = {"base", "runtime/gpu/backend.h", KERNELS} | GPU_FRONT
@@ -63,7 +64,7 @@ def resolve(root, path, name):
     """The included file below the root, `KERNELS`, or None when it cannot be found."""
     if os.path.basename(name) == KERNELS:
         return KERNELS
-    for folder in (os.path.dirname(path), "runtime", "shaders"):
+    for folder in (os.path.dirname(path), "runtime", "frontends", "shaders"):
         found = os.path.normpath(os.path.join(folder, name))
         if not found.startswith("..") and os.path.exists(os.path.join(root, found)):
             return found.replace(os.sep, "/")
@@ -74,8 +75,8 @@ def may_include(layer, target):
     own = layer_of(target) if target != KERNELS else None
     if target == SHARED:
         own = None
-    if layer.startswith("frontends/"):
-        return own in (layer, "specexit")
+    if layer.startswith("frontends/") and layer != "frontends/common":
+        return own in (layer, "frontends/common", "specexit")
     if layer.startswith("gpu/"):
         return own == layer or own in BACKEND_MAY or target in BACKEND_MAY
     allowed = ALLOWED.get(layer)

@@ -16,7 +16,8 @@ typedef struct web_source {
 
 struct web_context {
     sx_engine *engine;
-    web_json json;
+    fe_text text; // of the last call
+    json_writer json;
     // The engine borrows the sources until it is ready.
     web_source sources[WEB_MAX_SOURCES];
     sx_source target[WEB_MAX_SOURCES], draft[WEB_MAX_SOURCES];
@@ -49,22 +50,41 @@ void web_destroy(web_context *context)
 {
     if (!context) return;
     web_engine_close(context);
-    json_free(&context->json);
+    fe_text_free(&context->text);
     free(context);
 }
 
 const char *web_text(web_context *context)
 {
-    return json_end(&context->json);
+    return fe_text_string(&context->text);
+}
+
+void fe_out_of_memory(void)
+{
+    web_log("out of memory");
+    abort();
+}
+
+// The text of this call begins.
+static json_writer *begin(web_context *context)
+{
+    fe_text_clear(&context->text);
+    context->json = (json_writer){.out = &context->text};
+    return &context->json;
+}
+
+static void write_error(json_writer *json, sx_status status, const sx_error *error)
+{
+    json_put_string(json, "status", sx_status_name(status));
+    json_put_string(json, "message", error->message);
 }
 
 static sx_status web_fail(web_context *context, sx_status status, const sx_error *error)
 {
-    json_clear(&context->json);
-    json_raw(&context->json, "{");
-    json_text(&context->json, "status", sx_status_name(status));
-    json_text(&context->json, "message", error->message);
-    json_raw(&context->json, "}");
+    json_writer *json = begin(context);
+    json_open(json, '{');
+    write_error(json, status, error);
+    json_close(json, '}');
     return status;
 }
 
@@ -125,8 +145,7 @@ sx_status web_engine_poll(web_context *context)
     sx_load_progress progress = {0};
     sx_status status = sx_engine_poll(context->engine, &progress, &error);
     if (status != SX_OK && status != SX_PENDING) return web_fail(context, status, &error);
-    json_clear(&context->json);
-    web_write_progress(&context->json, &progress);
+    web_write_progress(begin(context), &progress);
     return status;
 }
 
@@ -134,8 +153,7 @@ sx_status web_engine_info(web_context *context)
 {
     sx_engine_info info;
     sx_engine_get_info(context->engine, &info);
-    json_clear(&context->json);
-    web_write_info(&context->json, &info);
+    web_write_info(begin(context), &info);
     return SX_OK;
 }
 
@@ -157,20 +175,19 @@ sx_status web_render(web_context *context, const char *options, size_t options_s
                                   generate.desc.no_thinking, &prompt, &error);
     web_generate_free(&generate);
     if (status != SX_OK) return web_fail(context, status, &error);
-    json_clear(&context->json);
-    json_raw(&context->json, "{");
-    json_text(&context->json, "prompt", prompt);
-    json_raw(&context->json, "}");
+    json_writer *json = begin(context);
+    json_open(json, '{');
+    json_put_string(json, "prompt", prompt);
+    json_close(json, '}');
     sx_free(prompt);
     return SX_OK;
 }
 
-static void write_tokens(web_json *json, const uint32_t *tokens, uint32_t count)
+static void write_tokens(json_writer *json, const uint32_t *tokens, uint32_t count)
 {
-    json_clear(json);
-    json_raw(json, "{");
-    json_integers(json, "tokens", tokens, count);
-    json_raw(json, "}");
+    json_open(json, '{');
+    json_put_integers(json, "tokens", tokens, count);
+    json_close(json, '}');
 }
 
 sx_status web_tokenize(web_context *context, const char *input, size_t length, bool special)
@@ -179,7 +196,7 @@ sx_status web_tokenize(web_context *context, const char *input, size_t length, b
     uint32_t *tokens, count;
     sx_status status = sx_engine_tokenize(context->engine, input, length, special, &tokens, &count, &error);
     if (status != SX_OK) return web_fail(context, status, &error);
-    write_tokens(&context->json, tokens, count);
+    write_tokens(begin(context), tokens, count);
     sx_free(tokens);
     return SX_OK;
 }
@@ -194,8 +211,7 @@ sx_status web_profile(web_context *context, const char *text, size_t length)
     sx_status status = sx_profile_parse(text, length, "profile", &profile, &error);
     if (status == SX_OK) status = sx_profile_check(&profile, "profile", &info, &other_format, &error);
     if (status != SX_OK) return web_fail(context, status, &error);
-    json_clear(&context->json);
-    web_write_profile(&context->json, &profile, other_format);
+    web_write_profile(begin(context), &profile, other_format);
     return SX_OK;
 }
 
@@ -227,25 +243,21 @@ sx_status web_session_begin(web_context *context, sx_session *session, const cha
 
 sx_status web_session_poll(web_context *context, sx_session *session)
 {
-    web_json *json = &context->json;
+    json_writer *json = begin(context);
     sx_error error = {0};
     sx_event event;
     sx_status status;
-    json_clear(json);
-    json_raw(json, "{\"events\":[");
-    while ((status = sx_session_poll(session, &event, &error)) == SX_OK) {
-        json_element(json);
+    json_open(json, '{');
+    json_put_open(json, "events", '[');
+    while ((status = sx_session_poll(session, &event, &error)) == SX_OK)
         web_write_event(json, &event);
-    }
-    json_raw(json, "]");
+    json_close(json, ']');
     if (status != SX_PENDING) {
-        json_key(json, "error");
-        json_raw(json, "{");
-        json_text(json, "status", sx_status_name(status));
-        json_text(json, "message", error.message);
-        json_raw(json, "}");
+        json_put_open(json, "error", '{');
+        write_error(json, status, &error);
+        json_close(json, '}');
     }
-    json_raw(json, "}");
+    json_close(json, '}');
     if (status != SX_PENDING) return status;
     return sx_session_running(session) ? SX_PENDING : SX_OK;
 }
@@ -271,6 +283,6 @@ sx_status web_session_tokens(web_context *context, sx_session *session)
 {
     uint32_t count;
     const uint32_t *tokens = sx_session_tokens(session, &count);
-    write_tokens(&context->json, tokens, count);
+    write_tokens(begin(context), tokens, count);
     return SX_OK;
 }

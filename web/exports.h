@@ -6,7 +6,7 @@
 #ifndef WEB_EXPORTS_H
 #define WEB_EXPORTS_H
 
-#include "json_writer.h"
+#include "common/json_writer.h"
 #include "specexit.h"
 
 typedef struct web_context web_context; // one engine, its sources and the text of the last call

@@ -26,8 +26,8 @@ sx_status cli_ahead_open(cli_ahead *ahead, sx_engine *engine, uint32_t sequences
     ahead->problems = problems;
     ahead->order = order;
     ahead->count = count;
-    ahead->replies = cli_allocate(count, sizeof *ahead->replies);
-    ahead->ready = cli_allocate(count, sizeof *ahead->ready);
+    ahead->replies = fe_allocate(count, sizeof *ahead->replies);
+    ahead->ready = fe_allocate(count, sizeof *ahead->ready);
     return SX_OK;
 }
 
@@ -58,7 +58,7 @@ static void take_complete(cli_ahead *ahead)
     const uint32_t *choices;
     while (sx_batch_take(ahead->batch, &place, &choices, &count)) {
         cli_known_reply *reply = &ahead->replies[ahead->place[place]];
-        reply->choices = cli_allocate(count, sizeof *choices);
+        reply->choices = fe_allocate(count, sizeof *choices);
         reply->count = count;
         memcpy(reply->choices, choices, count * sizeof *choices);
         ahead->ready[ahead->place[place]] = true;

@@ -1,6 +1,6 @@
 #include "answers.h"
+#include "common/text.h"
 #include "platform.h"
-#include "text.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -78,11 +78,11 @@ static bool find_number(const char *text, double *out, const char **start, const
 // Lower case, runs of white space as one blank, none at the ends.
 static char *plain_words(const char *text)
 {
-    cli_text out = {0};
-    cli_text_append(&out, "", 0);
+    fe_text out = {0};
+    fe_text_append(&out, "", 0);
     for (; *text; text++) {
         char byte = isspace((unsigned char)*text) ? ' ' : (char)tolower((unsigned char)*text);
-        if (byte != ' ' || (out.length && out.data[out.length - 1] != ' ')) cli_text_append(&out, &byte, 1);
+        if (byte != ' ' || (out.length && out.data[out.length - 1] != ' ')) fe_text_append(&out, &byte, 1);
     }
     if (out.length && out.data[out.length - 1] == ' ') out.data[--out.length] = 0;
     return out.data;
@@ -142,13 +142,13 @@ static const char *find_letter(const char *text)
 // The last line that is not empty, in plain words without a period at its end; freed with free.
 static char *last_line(const char *text)
 {
-    char *line = cli_copy_string("");
+    char *line = fe_copy_string("");
     while (*text) {
         size_t length = strcspn(text, "\n");
-        cli_text copy = {0};
-        cli_text_append(&copy, text, length);
+        fe_text copy = {0};
+        fe_text_append(&copy, text, length);
         char *words = plain_words(copy.data);
-        cli_text_free(&copy);
+        fe_text_free(&copy);
         size_t end = words ? strlen(words) : 0;
         if (end && words[end - 1] == '.') words[end - 1] = 0;
         if (end) {

@@ -6,54 +6,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_rule(cli_text *out, const sx_exit_rule *rule)
+static void add_rule(fe_text *out, const sx_exit_rule *rule)
 {
     const char *separator = "";
     if (rule->signals & SX_SIGNAL_HAS_CONFIDENCE) {
-        cli_text_printf(out, "confidence > %.3g", (double)rule->confidence);
+        fe_text_printf(out, "confidence > %.3g", (double)rule->confidence);
         separator = ", ";
     }
     if (rule->signals & SX_SIGNAL_HAS_PROGRESS) {
-        cli_text_printf(out, "%sprogress > %.3g", separator, (double)rule->progress);
+        fe_text_printf(out, "%sprogress > %.3g", separator, (double)rule->progress);
         separator = ", ";
     }
-    if (rule->signals & SX_SIGNAL_HAS_REMAIN) cli_text_printf(out, "%sremain < %.3g", separator, (double)rule->remain);
-    cli_text_printf(out, "; %s", sx_smoothing_name(rule->smoothing));
-    if (rule->smoothing == SX_SMOOTH_EWMA) cli_text_printf(out, " %.3g", (double)rule->alpha);
+    if (rule->signals & SX_SIGNAL_HAS_REMAIN) fe_text_printf(out, "%sremain < %.3g", separator, (double)rule->remain);
+    fe_text_printf(out, "; %s", sx_smoothing_name(rule->smoothing));
+    if (rule->smoothing == SX_SMOOTH_EWMA) fe_text_printf(out, " %.3g", (double)rule->alpha);
 }
 
-static void add_line(cli_text *out, const char *name, const sx_exit_rule *rule, const sx_calibration *c)
+static void add_line(fe_text *out, const char *name, const sx_exit_rule *rule, const sx_calibration *c)
 {
-    cli_text_printf(out, "%-12s %7.1f %% %8.1f (%4.1f %% fewer)   ", name, 100 * rule->accuracy, rule->tokens,
-                    c->full_tokens > 0 ? 100 * (1 - rule->tokens / c->full_tokens) : 0);
+    fe_text_printf(out, "%-12s %7.1f %% %8.1f (%4.1f %% fewer)   ", name, 100 * rule->accuracy, rule->tokens,
+                   c->full_tokens > 0 ? 100 * (1 - rule->tokens / c->full_tokens) : 0);
     add_rule(out, rule);
-    cli_text_add(out, "\n");
+    fe_text_add(out, "\n");
 }
 
-static void add_report(cli_text *out, const sx_calibration *c)
+static void add_report(fe_text *out, const sx_calibration *c)
 {
-    cli_text_printf(out, "%u prompts replayed, %u with known answers\n", c->prompts, c->known);
-    if (!c->known) cli_text_add(out, "no answer is known: accuracy is agreement with the full reasoning's answer\n");
-    if (c->single_tokens)
-        cli_text_add(out, "the trace holds states of step boundaries alone: no smoothing was tried\n");
-    cli_text_printf(out, "\n%-12s %9s %8s\n", "left by", "accuracy", "tokens");
-    cli_text_printf(out, "%-12s %7.1f %% %8.1f\n", "nothing", 100 * c->full_accuracy, c->full_tokens);
+    fe_text_printf(out, "%u prompts replayed, %u with known answers\n", c->prompts, c->known);
+    if (!c->known) fe_text_add(out, "no answer is known: accuracy is agreement with the full reasoning's answer\n");
+    if (c->single_tokens) fe_text_add(out, "the trace holds states of step boundaries alone: no smoothing was tried\n");
+    fe_text_printf(out, "\n%-12s %9s %8s\n", "left by", "accuracy", "tokens");
+    fe_text_printf(out, "%-12s %7.1f %% %8.1f\n", "nothing", 100 * c->full_accuracy, c->full_tokens);
     for (uint32_t i = 0; i < c->frontier_count; i++)
         add_line(out, i ? "" : "frontier", &c->frontier[i], c);
     if (c->has_choice)
         add_line(out, "chosen", &c->choice, c);
     else
-        cli_text_add(out, "no rule does what was asked; ask for less\n");
+        fe_text_add(out, "no rule does what was asked; ask for less\n");
     if (c->has_certified) {
         add_line(out, "certified", &c->certified, c);
-        cli_text_printf(out,
-                        "  (expected loss at most %.2f points on new prompts of this kind: conformal risk control on "
-                        "%u prompts that took no part in choosing the family; its figures are of those)\n",
-                        100 * c->risk, c->risk_prompts);
+        fe_text_printf(out,
+                       "  (expected loss at most %.2f points on new prompts of this kind: conformal risk control on "
+                       "%u prompts that took no part in choosing the family; its figures are of those)\n",
+                       100 * c->risk, c->risk_prompts);
     } else {
-        cli_text_printf(out, "no rule could be certified for %.2f points with %u prompts%s\n", 100 * c->risk,
-                        c->risk_prompts,
-                        c->risk_prompts + 1 < 1 / c->risk ? ": too few; trace more, or raise --risk" : "");
+        fe_text_printf(out, "no rule could be certified for %.2f points with %u prompts%s\n", 100 * c->risk,
+                       c->risk_prompts,
+                       c->risk_prompts + 1 < 1 / c->risk ? ": too few; trace more, or raise --risk" : "");
     }
 }
 
@@ -73,8 +72,8 @@ int cli_calibrate(cli_context *context)
                                     .smoothing = (sx_smoothing)options->smoothing,
                                     .alpha = options->policy.alpha};
     sx_error error = {0};
-    sx_calibration *result = cli_allocate(1, sizeof *result);
-    cli_text out = {0};
+    sx_calibration *result = fe_allocate(1, sizeof *result);
+    fe_text out = {0};
     char *profile = NULL;
     sx_status status = sx_calibrate(&desc, result, &error);
     if (status == SX_OK && !(profile = sx_profile_text(result)))
@@ -84,15 +83,15 @@ int cli_calibrate(cli_context *context)
     if (status == SX_OK && options->json) {
         for (char *at = profile; at[0] && at[1]; at++) // one line
             if (*at == '\n') *at = ' ';
-        cli_text_add(&out, profile);
+        fe_text_add(&out, profile);
     } else if (status == SX_OK) {
         add_report(&out, result);
     }
-    cli_terminal_write(&context->terminal, cli_text_string(&out), out.length, CLI_PLAIN);
+    cli_terminal_write(&context->terminal, fe_text_string(&out), out.length, CLI_PLAIN);
     if (status == SX_OK && result->other_format)
         cli_note(context, "the files are of several quantisations of one model; calibrate with those of the one that "
                           "will run");
-    cli_text_free(&out);
+    fe_text_free(&out);
     sx_free(profile);
     free(result);
     return status == SX_OK ? cli_finish_output(context) : cli_fail(context, "%s", error.message);
@@ -100,19 +99,19 @@ int cli_calibrate(cli_context *context)
 
 // ---- Profiles in use -----------------------------------------------------------------------------------------------
 
-bool cli_profile_apply(cli_options *options, cli_text *message)
+bool cli_profile_apply(cli_options *options, fe_text *message)
 {
     sx_profile *profile = &options->calibrated;
     sx_error error = {0};
     if (!options->profile) return true;
     if (sx_profile_read(options->profile, profile, &error) != SX_OK) {
-        cli_text_printf(message, "--profile %s", error.message);
+        fe_text_printf(message, "--profile %s", error.message);
         return false;
     }
     uint32_t level = options->effort < profile->level_count ? options->effort : profile->level_count;
     if (options->effort ? !level : !profile->has_chosen) {
-        cli_text_printf(message, "--profile %s: has no %s", options->profile,
-                        options->effort ? "levels for --effort" : "chosen rule; say --effort");
+        fe_text_printf(message, "--profile %s: has no %s", options->profile,
+                       options->effort ? "levels for --effort" : "chosen rule; say --effort");
         return false;
     }
     const sx_exit_rule *rule = options->effort ? &profile->levels[level - 1] : &profile->chosen;

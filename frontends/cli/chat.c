@@ -19,7 +19,7 @@ static void say(cli_chat_state *chat, const char *text)
 // Keeps what a turn that ran to its end, or was stopped in its answer, has said.
 static void keep_reply(cli_chat_state *chat)
 {
-    const char *answer = cli_text_string(&chat->reply.answer);
+    const char *answer = fe_text_string(&chat->reply.answer);
     answer += strspn(answer, " \n");
     cli_conversation_add(&chat->conversation, SX_ROLE_ASSISTANT, answer,
                          chat->reply.thinking.length ? chat->reply.thinking.data : NULL);
@@ -42,19 +42,19 @@ static sx_status generate(cli_chat_state *chat, sx_error *error)
     const sx_status status = cli_reply_generate(chat->session, &desc, &view, &chat->reply, error);
     const uint32_t dropped = chat->reply.stats.dropped_messages;
     if (status == SX_OK && dropped > chat->dropped) {
-        cli_text line = {0};
-        cli_text_printf(&line, "(the context is full: the oldest %u messages are left out)", dropped);
+        fe_text line = {0};
+        fe_text_printf(&line, "(the context is full: the oldest %u messages are left out)", dropped);
         cli_terminal_end_line(&chat->context->terminal, 0);
         say(chat, line.data);
-        cli_text_free(&line);
+        fe_text_free(&line);
     }
     if (status == SX_OK && chat->reply.stats.dropped_tokens) {
-        cli_text line = {0};
-        cli_text_printf(&line, "(the reply has filled the context: its first %u tokens are left out)",
-                        chat->reply.stats.dropped_tokens);
+        fe_text line = {0};
+        fe_text_printf(&line, "(the reply has filled the context: its first %u tokens are left out)",
+                       chat->reply.stats.dropped_tokens);
         cli_terminal_end_line(&chat->context->terminal, 0);
         say(chat, line.data);
-        cli_text_free(&line);
+        fe_text_free(&line);
     }
     if (status == SX_OK) chat->dropped = dropped;
     return status;
@@ -116,7 +116,7 @@ void cli_chat_set_system(cli_chat_state *chat, const char *text)
     cli_conversation *conversation = &chat->conversation;
     if (conversation->count && conversation->messages[0].role == SX_ROLE_SYSTEM) {
         free((char *)conversation->messages[0].content);
-        conversation->messages[0].content = cli_copy_string(text);
+        conversation->messages[0].content = fe_copy_string(text);
         return;
     }
     cli_conversation_add(conversation, SX_ROLE_SYSTEM, text, NULL);
@@ -137,20 +137,20 @@ void cli_chat_clear(cli_chat_state *chat)
 // Lines that end in a backslash go on. CLI_LINE with an owned `*text`, or how the input ended.
 static cli_line_end read_turn(cli_chat_state *chat, char **text)
 {
-    cli_text whole = {0};
+    fe_text whole = {0};
     for (;;) {
         char *line;
         cli_line_end end = cli_editor_read(chat->editor, whole.length ? "… " : "› ", &line);
         if (end != CLI_LINE) {
-            cli_text_free(&whole);
+            fe_text_free(&whole);
             return end;
         }
         size_t length = strlen(line);
         bool more = length && line[length - 1] == '\\';
-        cli_text_append(&whole, line, more ? length - 1 : length);
+        fe_text_append(&whole, line, more ? length - 1 : length);
         free(line);
         if (!more) break;
-        cli_text_add(&whole, "\n");
+        fe_text_add(&whole, "\n");
     }
     *text = whole.data;
     return CLI_LINE;
@@ -197,8 +197,8 @@ static void converse(cli_chat_state *chat)
 static char *history_path(void)
 {
     char *folder = cli_platform_state_folder();
-    cli_text path = {0};
-    if (folder && sx_make_folders(folder, NULL) == SX_OK) cli_text_printf(&path, "%s/history", folder);
+    fe_text path = {0};
+    if (folder && sx_make_folders(folder, NULL) == SX_OK) fe_text_printf(&path, "%s/history", folder);
     free(folder);
     return path.data;
 }
@@ -207,11 +207,11 @@ static int start(cli_chat_state *chat)
 {
     cli_context *context = chat->context;
     if (context->options.raw) return cli_usage_error(context, "--raw has no turns; use `specexit run --raw`");
-    cli_text message = {0};
+    fe_text message = {0};
     int code = CLI_EXIT_OK;
     if (context->options.messages && !cli_conversation_read(&chat->conversation, context->options.messages, &message))
         code = cli_fail(context, "%s", message.data);
-    cli_text_free(&message);
+    fe_text_free(&message);
     if (context->options.system) cli_chat_set_system(chat, context->options.system);
     if (code == CLI_EXIT_OK) code = cli_load_engine(context, &chat->engine);
     if (code == CLI_EXIT_OK) code = cli_load_session(context, chat->engine, &chat->session);
@@ -230,11 +230,11 @@ int cli_chat(cli_context *context)
     chat.code = start(&chat);
     if (chat.code == CLI_EXIT_OK) {
         if (context->terminal.out && !context->options.quiet) {
-            cli_text line = {0};
-            cli_text_printf(&line, "%s on %s. /help lists the commands, ctrl-d leaves.", chat.info.model_name,
-                            chat.info.device);
+            fe_text line = {0};
+            fe_text_printf(&line, "%s on %s. /help lists the commands, ctrl-d leaves.", chat.info.model_name,
+                           chat.info.device);
             say(&chat, line.data);
-            cli_text_free(&line);
+            fe_text_free(&line);
         }
         converse(&chat);
     }

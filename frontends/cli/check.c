@@ -1,7 +1,8 @@
 // specexit template, tokenize, detokenize, logits: for checking against other programs.
 #include "commands.h"
-#include "json.h"
+#include "common/json_writer.h"
 #include "prompts.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ int cli_template(cli_context *context)
     if (!context->options.messages)
         return cli_usage_error(context, "--messages FILE is needed; - reads standard input");
     cli_conversation conversation = {0};
-    cli_text message = {0};
+    fe_text message = {0};
     sx_engine *engine = NULL;
     char *prompt = NULL;
     int code = CLI_EXIT_OK;
@@ -49,20 +50,20 @@ int cli_template(cli_context *context)
     sx_free(prompt);
     sx_engine_destroy(engine);
     cli_conversation_free(&conversation);
-    cli_text_free(&message);
+    fe_text_free(&message);
     return code ? code : cli_finish_output(context);
 }
 
 static void print_tokens(cli_context *context, const uint32_t *tokens, uint32_t count)
 {
     bool as_json = context->options.json;
-    cli_text out = {0};
-    cli_text_add(&out, as_json ? "{\"tokens\":[" : "");
+    fe_text out = {0};
+    fe_text_add(&out, as_json ? "{\"tokens\":[" : "");
     for (uint32_t i = 0; i < count; i++)
-        cli_text_printf(&out, "%s%u", i == 0 ? "" : as_json ? "," : " ", tokens[i]);
-    cli_text_add(&out, as_json ? "]}\n" : "\n");
+        fe_text_printf(&out, "%s%u", i == 0 ? "" : as_json ? "," : " ", tokens[i]);
+    fe_text_add(&out, as_json ? "]}\n" : "\n");
     print(context, out.data, out.length);
-    cli_text_free(&out);
+    fe_text_free(&out);
 }
 
 int cli_tokenize(cli_context *context)
@@ -96,10 +97,10 @@ static int take_tokens(cli_context *context)
     size_t length;
     int code = read_input(context, &text, &length);
     if (code != CLI_EXIT_OK) return code;
-    cli_text message = {0};
+    fe_text message = {0};
     options->tokens = cli_parse_tokens(text, &options->token_count, &message);
     if (!options->tokens) code = cli_fail(context, "standard input: %s", message.data);
-    cli_text_free(&message);
+    fe_text_free(&message);
     free(text);
     return code;
 }

@@ -163,16 +163,16 @@ static void print_program_help(void)
 
 static void print_command_help(const command *chosen)
 {
-    cli_text out = {0};
-    cli_text_printf(&out, "Usage: specexit %s [OPTION]...%s%s\n\n%c%s.\n", chosen->name, *chosen->operands ? " " : "",
-                    chosen->operands, chosen->summary[0] - 'a' + 'A', chosen->summary + 1);
-    if (chosen->details) cli_text_printf(&out, "\n%s\n", chosen->details);
-    cli_text_printf(&out, "\nExamples:\n%s", chosen->examples);
+    fe_text out = {0};
+    fe_text_printf(&out, "Usage: specexit %s [OPTION]...%s%s\n\n%c%s.\n", chosen->name, *chosen->operands ? " " : "",
+                   chosen->operands, chosen->summary[0] - 'a' + 'A', chosen->summary + 1);
+    if (chosen->details) fe_text_printf(&out, "\n%s\n", chosen->details);
+    fe_text_printf(&out, "\nExamples:\n%s", chosen->examples);
     cli_options_help(&out, chosen->groups);
     if (chosen->groups & CLI_GROUP_MODEL)
-        cli_text_printf(&out, "\nChat templates for --template: %s.\n", sx_template_names());
+        fe_text_printf(&out, "\nChat templates for --template: %s.\n", sx_template_names());
     fputs(out.data, stdout);
-    cli_text_free(&out);
+    fe_text_free(&out);
 }
 
 static const command *find_command(const char *name)
@@ -226,7 +226,7 @@ static int general(cli_context *context, int count, char **arguments)
 
 static int dispatch(cli_context *context, const command *chosen, int count, char **arguments)
 {
-    cli_text message = {0};
+    fe_text message = {0};
     int rest = 0;
     bool parsed = cli_options_parse(&context->options, chosen->groups, count, arguments, &rest, &message);
     cli_terminal_open(&context->terminal, context->options.color, context->options.quiet);
@@ -234,7 +234,7 @@ static int dispatch(cli_context *context, const command *chosen, int count, char
     context->terminal.quiet = context->terminal.quiet || (context->options.json && context->terminal.out);
     if (!parsed) {
         int code = cli_usage_error(context, "%s", message.data);
-        cli_text_free(&message);
+        fe_text_free(&message);
         return code;
     }
     if (context->options.help) {
@@ -243,7 +243,7 @@ static int dispatch(cli_context *context, const command *chosen, int count, char
     }
     if (!cli_profile_apply(&context->options, &message)) {
         int code = cli_fail(context, "%s", message.data);
-        cli_text_free(&message);
+        fe_text_free(&message);
         return code;
     }
     if (context->options.version) {

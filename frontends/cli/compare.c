@@ -3,6 +3,7 @@
 #include "platform.h"
 #include "score.h"
 #include "spark.h"
+#include "text.h"
 #include "trial.h"
 
 #include <errno.h>
@@ -33,42 +34,42 @@ static void write_record(comparison *run, uint32_t mode, uint32_t problem, bool 
 {
     const cli_reply *reply = &run->trial.replies[mode];
     const cli_problem *item = &run->trial.problems.items[problem];
-    cli_text line = {0};
-    cli_json json = {.out = &line};
-    cli_json_open(&json, '{');
-    cli_json_put_string(&json, "mode", run->trial.modes[mode].name);
-    cli_json_put_integer(&json, "problem", problem);
-    cli_json_put_string(&json, "prompt", item->prompt);
-    cli_json_put_string(&json, "expected", item->answer);
-    cli_json_key(&json, "right");
+    fe_text line = {0};
+    json_writer json = {.out = &line};
+    json_open(&json, '{');
+    json_put_string(&json, "mode", run->trial.modes[mode].name);
+    json_put_integer(&json, "problem", problem);
+    json_put_string(&json, "prompt", item->prompt);
+    json_put_string(&json, "expected", item->answer);
+    json_key(&json, "right");
     if (known) {
-        cli_json_boolean(&json, right);
+        json_boolean(&json, right);
     } else {
-        cli_json_null(&json);
+        json_null(&json);
     }
-    cli_json_put_string(&json, "thinking", cli_text_string(&reply->thinking));
-    cli_json_put_string(&json, "answer", cli_text_string(&reply->answer));
+    json_put_string(&json, "thinking", fe_text_string(&reply->thinking));
+    json_put_string(&json, "answer", fe_text_string(&reply->answer));
     cli_reply_json(&json, reply);
-    cli_json_close(&json, '}');
-    cli_text_add(&line, "\n");
+    json_close(&json, '}');
+    fe_text_add(&line, "\n");
     fputs(line.data, run->records);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 // ---- Showing --------------------------------------------------------------------------------------------------------
 
-static void add_answer(const comparison *run, cli_text *out, const char *mode, const cli_reply *reply,
+static void add_answer(const comparison *run, fe_text *out, const char *mode, const cli_reply *reply,
                        const cli_problem *problem)
 {
-    const char *answer = cli_text_string(&reply->answer);
+    const char *answer = fe_text_string(&reply->answer);
     answer += strspn(answer, " \n");
     size_t line = strcspn(answer, "\n");
     size_t fits = cli_text_fit(answer, 50);
     bool cut = fits < strlen(answer);
-    cli_text_printf(out, "  %-12s %4u thinking tokens, %6.2f s   %.*s%s", mode, reply->stats.thinking_tokens,
-                    reply->seconds, (int)(fits < line ? fits : line), answer, cut ? " …" : "");
-    if (problem->answer) cli_text_add(out, cli_trial_is_right(&run->trial, problem, answer) ? "  ✓" : "  ✗");
-    cli_text_add(out, "\n");
+    fe_text_printf(out, "  %-12s %4u thinking tokens, %6.2f s   %.*s%s", mode, reply->stats.thinking_tokens,
+                   reply->seconds, (int)(fits < line ? fits : line), answer, cut ? " …" : "");
+    if (problem->answer) fe_text_add(out, cli_trial_is_right(&run->trial, problem, answer) ? "  ✓" : "  ✗");
+    fe_text_add(out, "\n");
 }
 
 // The answers of all modes, and the signals along the whole thinking with a mark where the last mode left it.
@@ -76,8 +77,8 @@ static void show_problem(comparison *run, uint32_t index)
 {
     const cli_problem *problem = &run->trial.problems.items[index];
     const cli_reply *natural = NULL, *early = NULL;
-    cli_text out = {0};
-    cli_text_printf(&out, "%s\n", problem->prompt);
+    fe_text out = {0};
+    fe_text_printf(&out, "%s\n", problem->prompt);
     for (uint32_t i = 0; i < run->trial.mode_count; i++) {
         const cli_reply *reply = &run->trial.replies[i];
         add_answer(run, &out, run->trial.modes[i].name, reply, problem);
@@ -90,7 +91,7 @@ static void show_problem(comparison *run, uint32_t index)
     if (natural)
         cli_signal_lines(&out, natural, left ? early->stats.thinking_tokens : 0, left ? early->exit_sentence : "",
                          width > 70 ? 70 : width);
-    cli_text_add(&out, "\n");
+    fe_text_add(&out, "\n");
     cli_terminal_print(&run->trial.context->terminal, &out);
 }
 
@@ -98,11 +99,11 @@ static void show_problem(comparison *run, uint32_t index)
 static void explain_modes(const cli_trial *trial)
 {
     const cli_options *options = &trial->context->options;
-    cli_text out = {0};
+    fe_text out = {0};
     if (!trial->info.draft_name[0] && options->draft_kind == SX_DRAFT_AUTO)
-        cli_text_add(&out, "speculative drafts by n-gram lookup: the model has no EAGLE-3 draft\n");
+        fe_text_add(&out, "speculative drafts by n-gram lookup: the model has no EAGLE-3 draft\n");
     if (!trial->info.signals && options->policy_kind == SX_POLICY_AUTO)
-        cli_text_add(&out, "specexit leaves by margin: the model has no signals\n");
+        fe_text_add(&out, "specexit leaves by margin: the model has no signals\n");
     if (out.length) cli_terminal_print(&trial->context->terminal, &out);
 }
 
@@ -149,7 +150,7 @@ static int close_records(comparison *run)
 
 int cli_compare(cli_context *context)
 {
-    comparison *run = cli_allocate(1, sizeof *run);
+    comparison *run = fe_allocate(1, sizeof *run);
     int code = prepare(run, context);
     if (code == CLI_EXIT_OK) code = cli_trial_load(&run->trial);
     for (uint32_t i = 0; code == CLI_EXIT_OK && i < run->trial.problems.count; i++)

@@ -1,40 +1,40 @@
 // specexit draft, convert: what a draft makes of a sequence, and drafts as GGUF.
 #include "commands.h"
+#include "common/json_writer.h"
 #include "interrupt.h"
-#include "json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_NODES = 31 };
 
-static void write_signals(cli_json *json, const sx_signals *signals, uint32_t count)
+static void write_signals(json_writer *json, const sx_signals *signals, uint32_t count)
 {
-    cli_json_key(json, "signals");
-    cli_json_open(json, '[');
+    json_key(json, "signals");
+    json_open(json, '[');
     for (uint32_t i = 0; i < count; i++) {
-        cli_json_open(json, '{');
-        cli_json_put_number(json, "confidence", (double)signals[i].confidence);
-        cli_json_put_number(json, "progress", (double)signals[i].progress);
-        cli_json_put_number(json, "remain", (double)signals[i].remain);
-        cli_json_close(json, '}');
+        json_open(json, '{');
+        json_put_number(json, "confidence", (double)signals[i].confidence);
+        json_put_number(json, "progress", (double)signals[i].progress);
+        json_put_number(json, "remain", (double)signals[i].remain);
+        json_close(json, '}');
     }
-    cli_json_close(json, ']');
+    json_close(json, ']');
 }
 
-static void write_tree(cli_json *json, const sx_draft_node *nodes, uint32_t count)
+static void write_tree(json_writer *json, const sx_draft_node *nodes, uint32_t count)
 {
-    cli_json_key(json, "tree");
-    cli_json_open(json, '[');
+    json_key(json, "tree");
+    json_open(json, '[');
     for (uint32_t i = 0; i < count; i++) {
-        cli_json_open(json, '{');
-        cli_json_put_integer(json, "token", nodes[i].token);
-        cli_json_put_number(json, "parent", nodes[i].parent);
-        cli_json_put_integer(json, "depth", nodes[i].depth);
-        cli_json_put_number(json, "logprob", (double)nodes[i].logprob);
-        cli_json_close(json, '}');
+        json_open(json, '{');
+        json_put_integer(json, "token", nodes[i].token);
+        json_put_number(json, "parent", nodes[i].parent);
+        json_put_integer(json, "depth", nodes[i].depth);
+        json_put_number(json, "logprob", (double)nodes[i].logprob);
+        json_close(json, '}');
     }
-    cli_json_close(json, ']');
+    json_close(json, ']');
 }
 
 static int inspect(cli_context *context, sx_engine *engine, sx_session *session)
@@ -52,14 +52,14 @@ static int inspect(cli_context *context, sx_engine *engine, sx_session *session)
                                                 info.draft_name[0] ? nodes : NULL, MOST_NODES, &count, &error);
     int code = CLI_EXIT_OK;
     if (status == SX_OK) {
-        cli_text text = {0};
-        cli_json json = {.out = &text};
-        cli_json_open(&json, '{');
+        fe_text text = {0};
+        json_writer json = {.out = &text};
+        json_open(&json, '{');
         write_signals(&json, signals, options->token_count);
         write_tree(&json, nodes, count);
-        cli_json_close(&json, '}');
+        json_close(&json, '}');
         printf("%s\n", text.data);
-        cli_text_free(&text);
+        fe_text_free(&text);
     } else {
         code = cli_fail(context, "%s", error.message);
     }

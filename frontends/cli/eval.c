@@ -3,6 +3,7 @@
 #include "evaluation.h"
 #include "report.h"
 #include "specexit_signals.h"
+#include "text.h"
 #include "trial.h"
 
 #include <stdio.h>
@@ -21,18 +22,18 @@ static int save(cli_context *context, const cli_evaluation *evaluation)
 {
     const cli_options *options = &context->options;
     sx_error error = {0};
-    cli_text text = {0};
+    fe_text text = {0};
     sx_status status = SX_OK;
     if (options->output) {
         cli_evaluation_write(&text, evaluation);
         status = sx_file_write_atomic(options->output, text.data, text.length, &error);
     }
     if (status == SX_OK && options->report) {
-        cli_text_clear(&text);
+        fe_text_clear(&text);
         cli_report(&text, evaluation);
         status = sx_file_write_atomic(options->report, text.data, text.length, &error);
     }
-    cli_text_free(&text);
+    fe_text_free(&text);
     return status == SX_OK ? CLI_EXIT_OK : cli_fail(context, "%s", error.message);
 }
 
@@ -40,7 +41,7 @@ static void show(cli_context *context, const cli_evaluation *evaluation)
 {
     const char *names[CLI_MAXIMUM_MODES];
     char heading[48];
-    cli_score *scores = cli_allocate(CLI_MAXIMUM_MODES, sizeof *scores);
+    cli_score *scores = fe_allocate(CLI_MAXIMUM_MODES, sizeof *scores);
     cli_evaluation_scores(evaluation, scores);
     for (uint32_t i = 0; i < evaluation->mode_count; i++)
         names[i] = evaluation->modes[i];
@@ -54,7 +55,7 @@ static void show(cli_context *context, const cli_evaluation *evaluation)
 
 static int merge(cli_context *context, cli_evaluation *evaluation)
 {
-    cli_text message = {0};
+    fe_text message = {0};
     if (!context->operand_count) return cli_usage_error(context, "--merge needs the files of the shards");
     if (context->options.shard || context->options.prompts)
         return cli_usage_error(context, "--merge runs nothing: leave --shard and --prompts out");
@@ -65,7 +66,7 @@ static int merge(cli_context *context, cli_evaluation *evaluation)
         cli_evaluation read = {0};
         char *text = cli_read_all(path, file_limit, &length, problem, sizeof problem);
         if (!text) {
-            cli_text_add(&message, problem);
+            fe_text_add(&message, problem);
         } else if (cli_evaluation_read(&read, text, length, path, &message)) {
             cli_evaluation_merge(evaluation, &read, &message);
         }
@@ -73,7 +74,7 @@ static int merge(cli_context *context, cli_evaluation *evaluation)
         cli_evaluation_free(&read);
     }
     const int code = message.length ? cli_fail(context, "%s", message.data) : CLI_EXIT_OK;
-    cli_text_free(&message);
+    fe_text_free(&message);
     return code == CLI_EXIT_OK ? save(context, evaluation) : code;
 }
 
@@ -99,41 +100,41 @@ static void describe(const cli_trial *trial, cli_evaluation *out)
     const sx_policy *p = &options->policy;
     const sx_exit_thresholds *t = &trial->info.thresholds;
     sx_model_identity identity;
-    cli_text text = {0};
+    fe_text text = {0};
     sx_engine_get_identity(trial->engine, &identity);
     snprintf(out->model_hash, sizeof out->model_hash, "%016llx", (unsigned long long)identity.exact);
     snprintf(out->model, sizeof out->model, "%s", trial->info.model_name);
     snprintf(out->draft, sizeof out->draft, "%s", trial->info.draft_name);
     snprintf(out->device, sizeof out->device, "%s", trial->info.device);
     cli_options_setting(options, &text);
-    cli_text_printf(&text, "; tokens %u, context %u, kv %u", options->maximum_tokens, trial->info.context,
-                    options->kv_type);
-    cli_text_printf(&text, "; policy %u, signals %u, smoothing %u %g, thresholds %g %g %g %g %g", options->policy_kind,
-                    p->signals, options->smoothing, (double)p->alpha, (double)p->confidence, (double)p->progress,
-                    (double)p->remain, (double)p->margin, (double)p->entropy);
-    cli_text_printf(&text, ", thinking %u %u %u, loop guard %u", p->minimum_thinking, p->soft_budget, p->hard_budget,
-                    !p->no_loop_guard);
-    cli_text_printf(&text, "; of the model %u, %g %g %g %g %g", trial->info.signals, (double)t->confidence,
-                    (double)t->progress, (double)t->remain, (double)t->margin, (double)t->entropy);
-    cli_text_printf(&text, "; drafting %u %u %u %u", options->draft_kind, options->drafting.depth,
-                    options->drafting.branch, options->drafting.nodes);
+    fe_text_printf(&text, "; tokens %u, context %u, kv %u", options->maximum_tokens, trial->info.context,
+                   options->kv_type);
+    fe_text_printf(&text, "; policy %u, signals %u, smoothing %u %g, thresholds %g %g %g %g %g", options->policy_kind,
+                   p->signals, options->smoothing, (double)p->alpha, (double)p->confidence, (double)p->progress,
+                   (double)p->remain, (double)p->margin, (double)p->entropy);
+    fe_text_printf(&text, ", thinking %u %u %u, loop guard %u", p->minimum_thinking, p->soft_budget, p->hard_budget,
+                   !p->no_loop_guard);
+    fe_text_printf(&text, "; of the model %u, %g %g %g %g %g", trial->info.signals, (double)t->confidence,
+                   (double)t->progress, (double)t->remain, (double)t->margin, (double)t->entropy);
+    fe_text_printf(&text, "; drafting %u %u %u %u", options->draft_kind, options->drafting.depth,
+                   options->drafting.branch, options->drafting.nodes);
     for (uint32_t i = 0; i < trial->mode_count; i++) {
         const cli_mode *mode = &trial->modes[i];
         if (!mode->profiled) continue;
         p = &mode->policy;
-        cli_text_printf(&text, "; %s: signals %u, smoothing %d %g, thresholds %g %g %g", mode->name, p->signals,
-                        (int)p->smoothing, (double)p->alpha, (double)p->confidence, (double)p->progress,
-                        (double)p->remain);
+        fe_text_printf(&text, "; %s: signals %u, smoothing %d %g, thresholds %g %g %g", mode->name, p->signals,
+                       (int)p->smoothing, (double)p->alpha, (double)p->confidence, (double)p->progress,
+                       (double)p->remain);
     }
     snprintf(out->setting, sizeof out->setting, "%s", text.data);
-    cli_text_clear(&text);
+    fe_text_clear(&text);
     for (uint32_t i = 0; i < trial->problems.count; i++) {
         const cli_problem *problem = &trial->problems.items[i];
-        cli_text_printf(&text, "%s\n%s\n\n", problem->prompt, problem->answer ? problem->answer : "");
+        fe_text_printf(&text, "%s\n%s\n\n", problem->prompt, problem->answer ? problem->answer : "");
     }
     snprintf(out->prompts_hash, sizeof out->prompts_hash, "%016llx",
-             (unsigned long long)sx_trace_hash(cli_text_string(&text)));
-    cli_text_free(&text);
+             (unsigned long long)sx_trace_hash(fe_text_string(&text)));
+    fe_text_free(&text);
     out->prompts = trial->problems.count;
     out->mode_count = trial->mode_count;
     for (uint32_t i = 0; i < trial->mode_count; i++) {
@@ -181,8 +182,8 @@ static int run(cli_trial *trial, cli_evaluation *evaluation)
 
 int cli_eval(cli_context *context)
 {
-    cli_evaluation *evaluation = cli_allocate(1, sizeof *evaluation);
-    cli_trial *trial = cli_allocate(1, sizeof *trial);
+    cli_evaluation *evaluation = fe_allocate(1, sizeof *evaluation);
+    cli_trial *trial = fe_allocate(1, sizeof *trial);
     const int code =
         context->options.merge ? merge(context, evaluation) : (trial->context = context, run(trial, evaluation));
     if (evaluation->count && (code == CLI_EXIT_OK || !context->options.merge)) show(context, evaluation);

@@ -1,5 +1,6 @@
 #include "evaluation.h"
-#include "json.h"
+#include "common/json_writer.h"
+#include "json_read.h"
 #include "specexit_signals.h"
 
 #include <math.h>
@@ -28,7 +29,7 @@ static cli_record *append(cli_evaluation *evaluation)
 {
     if (evaluation->count == evaluation->capacity) {
         evaluation->capacity = evaluation->capacity ? evaluation->capacity * 2 : 64;
-        evaluation->records = cli_reallocate(evaluation->records, evaluation->capacity, sizeof *evaluation->records);
+        evaluation->records = fe_reallocate(evaluation->records, evaluation->capacity, sizeof *evaluation->records);
     }
     evaluation->records[evaluation->count] = (cli_record){0};
     return &evaluation->records[evaluation->count++];
@@ -36,94 +37,94 @@ static cli_record *append(cli_evaluation *evaluation)
 
 // ---- Writing --------------------------------------------------------------------------------------------------------
 
-static void write_steps(cli_json *json, const cli_reply *reply)
+static void write_steps(json_writer *json, const cli_reply *reply)
 {
     uint32_t count = 0, seen = 0;
     for (uint32_t i = 0; i < reply->point_count; i++)
         count += reply->points[i].boundary && reply->points[i].has_signals;
-    cli_json_put_integer(json, "thinking_start", reply->thinking_start);
-    cli_json_key(json, "steps");
-    cli_json_open(json, '[');
+    json_put_integer(json, "thinking_start", reply->thinking_start);
+    json_key(json, "steps");
+    json_open(json, '[');
     const uint32_t kept = count < MOST_STEPS ? count : MOST_STEPS;
     for (uint32_t i = 0, next = 0; i < reply->point_count && next < kept; i++) {
         const cli_point *point = &reply->points[i];
         if (!point->boundary || !point->has_signals) continue;
         if (seen++ < (kept > 1 ? (uint64_t)next * (count - 1) / (kept - 1) : 0)) continue;
         next++;
-        cli_json_open(json, '[');
-        cli_json_integer(json, (uint64_t)point->token_index - reply->thinking_start + 1);
-        cli_json_number(json, (double)point->smoothed.confidence);
-        cli_json_number(json, (double)point->smoothed.progress);
-        cli_json_number(json, (double)point->smoothed.remain);
-        cli_json_close(json, ']');
+        json_open(json, '[');
+        json_integer(json, (uint64_t)point->token_index - reply->thinking_start + 1);
+        json_number(json, (double)point->smoothed.confidence);
+        json_number(json, (double)point->smoothed.progress);
+        json_number(json, (double)point->smoothed.remain);
+        json_close(json, ']');
     }
-    cli_json_close(json, ']');
+    json_close(json, ']');
 }
 
-static void write_record(cli_json *json, const cli_evaluation *evaluation, const cli_record *record)
+static void write_record(json_writer *json, const cli_evaluation *evaluation, const cli_record *record)
 {
-    cli_json_open(json, '{');
-    cli_json_put_string(json, "mode", evaluation->modes[record->mode]);
-    cli_json_put_integer(json, "problem", record->problem);
-    cli_json_put_string(json, "prompt", record->prompt);
-    cli_json_key(json, "right");
+    json_open(json, '{');
+    json_put_string(json, "mode", evaluation->modes[record->mode]);
+    json_put_integer(json, "problem", record->problem);
+    json_put_string(json, "prompt", record->prompt);
+    json_key(json, "right");
     if (record->known) {
-        cli_json_boolean(json, record->right);
+        json_boolean(json, record->right);
     } else {
-        cli_json_null(json);
+        json_null(json);
     }
-    cli_json_put_string(json, "answer", cli_text_string(&record->reply.answer));
+    json_put_string(json, "answer", fe_text_string(&record->reply.answer));
     cli_reply_json(json, &record->reply);
     if (evaluation->natural[record->mode]) write_steps(json, &record->reply);
-    cli_json_close(json, '}');
+    json_close(json, '}');
 }
 
-static void write_trust(cli_json *json, const cli_evaluation *evaluation)
+static void write_trust(json_writer *json, const cli_evaluation *evaluation)
 {
     const cli_trust trust = cli_evaluation_trust(evaluation);
-    cli_json_key(json, "confidence");
-    cli_json_open(json, '{');
-    cli_json_put_integer(json, "places", trust.places);
-    cli_json_put_number(json, "auc_within", trust.auc_within);
-    cli_json_put_number(json, "auc_across", trust.auc_across);
-    cli_json_put_number(json, "correlation", trust.correlation);
-    cli_json_close(json, '}');
+    json_key(json, "confidence");
+    json_open(json, '{');
+    json_put_integer(json, "places", trust.places);
+    json_put_number(json, "auc_within", trust.auc_within);
+    json_put_number(json, "auc_across", trust.auc_across);
+    json_put_number(json, "correlation", trust.correlation);
+    json_close(json, '}');
 }
 
-void cli_evaluation_write(cli_text *out, const cli_evaluation *evaluation)
+void cli_evaluation_write(fe_text *out, const cli_evaluation *evaluation)
 {
-    cli_json json = {.out = out};
-    cli_score *scores = cli_allocate(CLI_MAXIMUM_MODES, sizeof *scores);
+    json_writer json = {.out = out};
+    cli_score *scores = fe_allocate(CLI_MAXIMUM_MODES, sizeof *scores);
     cli_evaluation_scores(evaluation, scores);
-    cli_json_open(&json, '{');
-    cli_json_put_string(&json, "format", FORMAT);
-    cli_json_put_string(&json, "model", evaluation->model);
-    cli_json_put_string(&json, "model_hash", evaluation->model_hash);
-    cli_json_put_string(&json, "draft", evaluation->draft);
-    cli_json_put_string(&json, "device", evaluation->device);
-    cli_json_put_string(&json, "setting", evaluation->setting);
-    cli_json_put_integer(&json, "prompts", evaluation->prompts);
-    cli_json_put_string(&json, "prompts_hash", evaluation->prompts_hash);
-    cli_json_key(&json, "modes");
-    cli_json_open(&json, '[');
+    json_open(&json, '{');
+    json_put_string(&json, "format", FORMAT);
+    json_put_string(&json, "model", evaluation->model);
+    json_put_string(&json, "model_hash", evaluation->model_hash);
+    json_put_string(&json, "draft", evaluation->draft);
+    json_put_string(&json, "device", evaluation->device);
+    json_put_string(&json, "setting", evaluation->setting);
+    json_put_integer(&json, "prompts", evaluation->prompts);
+    json_put_string(&json, "prompts_hash", evaluation->prompts_hash);
+    json_key(&json, "modes");
+    json_open(&json, '[');
     for (uint32_t i = 0; i < evaluation->mode_count; i++) {
-        cli_json_open(&json, '{');
+        json_open(&json, '{');
         cli_score_members(&json, evaluation->modes[i], &scores[i]);
-        cli_json_put_boolean(&json, "natural", evaluation->natural[i]);
-        cli_json_close(&json, '}');
+        json_put_boolean(&json, "natural", evaluation->natural[i]);
+        json_close(&json, '}');
     }
-    cli_json_close(&json, ']');
+    json_close(&json, ']');
     write_trust(&json, evaluation);
-    cli_json_key(&json, "records");
-    cli_json_open(&json, '[');
+    json_key(&json, "records");
+    json_open(&json, '[');
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        cli_text_add(out, i ? "" : "\n");
+        fe_text_add(out, i ? "" : "\n");
         write_record(&json, evaluation, &evaluation->records[i]);
-        cli_text_add(out, i + 1 < evaluation->count ? "" : "\n");
+        fe_text_add(out, i + 1 < evaluation->count ? "" : "\n");
     }
-    cli_json_close(&json, ']');
-    cli_json_close(&json, '}');
-    cli_text_add(out, "\n");
+    json_close(&json, ']');
+    json_close(&json, '}');
+    fe_text_add(out, "\n");
     free(scores);
 }
 
@@ -224,7 +225,7 @@ static void read_steps(reading *in, const cli_json_value *root, cli_reply *reply
         in->problem = in->problem ? in->problem : "steps";
         return;
     }
-    reply->points = cli_allocate(MOST_STEPS, sizeof *reply->points);
+    reply->points = fe_allocate(MOST_STEPS, sizeof *reply->points);
     reply->point_capacity = MOST_STEPS;
     for (const cli_json_value *step = steps ? steps->first : NULL; step; step = step->next) {
         const cli_json_value *value[4] = {step->type == CLI_JSON_ARRAY ? step->first : NULL};
@@ -252,10 +253,10 @@ static void read_record(reading *in, const cli_json_value *root, const cli_evalu
     if (record->mode == evaluation->mode_count && !in->problem) in->problem = "mode";
     record->problem = count_of(in, root, "problem");
     if (record->problem >= evaluation->prompts && !in->problem) in->problem = "problem";
-    record->prompt = cli_copy_string(string_of(in, root, "prompt"));
+    record->prompt = fe_copy_string(string_of(in, root, "prompt"));
     record->right = right && right->type == CLI_JSON_TRUE;
     record->known = record->right || (right && right->type == CLI_JSON_FALSE);
-    cli_text_add(&record->reply.answer, answer);
+    fe_text_add(&record->reply.answer, answer);
     read_stats(in, root, &record->reply);
     read_exit(in, root, &record->reply);
     const cli_json_value *unlike = cli_json_member(root, "unlike_profile");
@@ -272,13 +273,13 @@ void cli_evaluation_add(cli_evaluation *evaluation, uint32_t mode, uint32_t prob
         .mode = mode, .problem = problem, .prompt = (char *)prompt, .known = known, .right = right, .reply = *reply};
     char message[128];
     reading in = {0};
-    cli_text text = {0};
-    cli_json json = {.out = &text};
+    fe_text text = {0};
+    json_writer json = {.out = &text};
     write_record(&json, evaluation, &given);
     cli_json_value *root = cli_json_parse(text.data, text.length, message, sizeof message);
     read_record(&in, root, evaluation, append(evaluation));
     cli_json_free(root);
-    cli_text_free(&text);
+    fe_text_free(&text);
 }
 
 static void read_modes(reading *in, const cli_json_value *root, cli_evaluation *evaluation)
@@ -313,17 +314,17 @@ static void read_header(reading *in, const cli_json_value *root, cli_evaluation 
 }
 
 bool cli_evaluation_read(cli_evaluation *evaluation, const char *text, size_t length, const char *source,
-                         cli_text *message)
+                         fe_text *message)
 {
     char problem[256];
     reading in = {0};
     cli_json_value *root = cli_json_parse(text, length, problem, sizeof problem);
     const char *format = cli_json_member_string(root, "format");
     if (!root) {
-        cli_text_printf(message, "%s: not JSON: %s", source, problem);
+        fe_text_printf(message, "%s: not JSON: %s", source, problem);
     } else if (!format || strcmp(format, FORMAT) != 0) {
-        cli_text_printf(message, "%s: \"format\" is not \"%s\": give files that `specexit eval -o` wrote", source,
-                        FORMAT);
+        fe_text_printf(message, "%s: \"format\" is not \"%s\": give files that `specexit eval -o` wrote", source,
+                       FORMAT);
     } else {
         read_header(&in, root, evaluation);
         const cli_json_value *list = cli_json_member(root, "records");
@@ -334,8 +335,8 @@ bool cli_evaluation_read(cli_evaluation *evaluation, const char *text, size_t le
             read_record(&in, item, evaluation, record);
         }
         if (in.problem)
-            cli_text_printf(message, "%s: record %u: \"%s\" is missing or wrong; make the file again", source,
-                            evaluation->count, in.problem);
+            fe_text_printf(message, "%s: record %u: \"%s\" is missing or wrong; make the file again", source,
+                           evaluation->count, in.problem);
     }
     const bool good = root && !message->length;
     cli_json_free(root);
@@ -353,7 +354,7 @@ static int compare_records(const void *left, const void *right)
 }
 
 // Of two settings in one line, the first part in which they differ.
-static void add_difference(cli_text *out, const char *given, const char *wanted)
+static void add_difference(fe_text *out, const char *given, const char *wanted)
 {
     const char *texts[2] = {given, wanted};
     size_t at = 0;
@@ -363,10 +364,10 @@ static void add_difference(cli_text *out, const char *given, const char *wanted)
         at--;
     at += given[at] == ' ';
     for (int i = 0; i < 2; i++)
-        cli_text_printf(out, "%s\"%.*s\"", i ? ", not " : "", (int)strcspn(texts[i] + at, ",;"), texts[i] + at);
+        fe_text_printf(out, "%s\"%.*s\"", i ? ", not " : "", (int)strcspn(texts[i] + at, ",;"), texts[i] + at);
 }
 
-static bool agree(const cli_evaluation *a, const cli_evaluation *b, const char *source, cli_text *message)
+static bool agree(const cli_evaluation *a, const cli_evaluation *b, const char *source, fe_text *message)
 {
     const struct {
         const char *what, *a, *b;
@@ -376,15 +377,15 @@ static bool agree(const cli_evaluation *a, const cli_evaluation *b, const char *
                  {"settings", a->setting, b->setting}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (strcmp(texts[i].a, texts[i].b) == 0) continue;
-        cli_text_printf(message, "%s: other %s than the files before it: ", source, texts[i].what);
+        fe_text_printf(message, "%s: other %s than the files before it: ", source, texts[i].what);
         add_difference(message, texts[i].b, texts[i].a);
-        cli_text_add(message, "; shards are of one run");
+        fe_text_add(message, "; shards are of one run");
         return false;
     }
     bool same = a->mode_count == b->mode_count && a->prompts == b->prompts;
     for (uint32_t i = 0; same && i < a->mode_count; i++)
         same = strcmp(a->modes[i], b->modes[i]) == 0 && a->natural[i] == b->natural[i];
-    if (!same) cli_text_printf(message, "%s: other modes than the files before it; shards are of one run", source);
+    if (!same) fe_text_printf(message, "%s: other modes than the files before it; shards are of one run", source);
     return same;
 }
 
@@ -394,7 +395,7 @@ static void add_device(cli_evaluation *into, const char *device)
     if (!strstr(into->device, device)) snprintf(into->device + length, sizeof into->device - length, ", %s", device);
 }
 
-bool cli_evaluation_merge(cli_evaluation *into, cli_evaluation *from, cli_text *message)
+bool cli_evaluation_merge(cli_evaluation *into, cli_evaluation *from, fe_text *message)
 {
     const char *source = from->count ? from->records[0].source : "an empty file";
     if (!into->mode_count) {
@@ -412,8 +413,8 @@ bool cli_evaluation_merge(cli_evaluation *into, cli_evaluation *from, cli_text *
     for (uint32_t i = 1; i < into->count; i++) {
         const cli_record *a = &into->records[i - 1], *b = &into->records[i];
         if (compare_records(a, b) != 0) continue;
-        cli_text_printf(message, "prompt %u in mode %s is in %s and in %s; give every shard once", a->problem + 1,
-                        into->modes[a->mode], a->source, b->source);
+        fe_text_printf(message, "prompt %u in mode %s is in %s and in %s; give every shard once", a->problem + 1,
+                       into->modes[a->mode], a->source, b->source);
         return false;
     }
     return true;
@@ -486,7 +487,7 @@ cli_trust cli_evaluation_trust(const cli_evaluation *evaluation)
     cli_trust trust = {.full = CLI_MAXIMUM_MODES};
     for (uint32_t i = 0; i < evaluation->count && trust.full == CLI_MAXIMUM_MODES; i++)
         if (evaluation->records[i].reply.point_count) trust.full = evaluation->records[i].mode;
-    sx_ranked *items = cli_allocate(evaluation->count + 1, sizeof *items);
+    sx_ranked *items = fe_allocate(evaluation->count + 1, sizeof *items);
     for (uint32_t i = 0, count; i < evaluation->count; i += count) {
         const cli_record *records = &evaluation->records[i], *full = NULL;
         count = cli_evaluation_same_problem(evaluation, i);

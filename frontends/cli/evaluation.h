@@ -42,12 +42,12 @@ typedef struct cli_evaluation {
 // A record of the reply, exactly as the file will say it.
 void cli_evaluation_add(cli_evaluation *evaluation, uint32_t mode, uint32_t problem, const char *prompt, bool known,
                         bool right, const cli_reply *reply);
-void cli_evaluation_write(cli_text *out, const cli_evaluation *evaluation);
+void cli_evaluation_write(fe_text *out, const cli_evaluation *evaluation);
 // Into an empty one. `source` must outlive it. On failure a sentence that names it.
 bool cli_evaluation_read(cli_evaluation *evaluation, const char *text, size_t length, const char *source,
-                         cli_text *message);
+                         fe_text *message);
 // Moves the records of `from` to `into`, which may be empty. Refuses what ran differently, and records that are there.
-bool cli_evaluation_merge(cli_evaluation *into, cli_evaluation *from, cli_text *message);
+bool cli_evaluation_merge(cli_evaluation *into, cli_evaluation *from, fe_text *message);
 // The confidence of the first mode that thinks to its end with signals (`full`; CLI_MAXIMUM_MODES: there is none), at
 // the places where the modes left the thinking of the same problem, against whether they were right.
 typedef struct cli_trust {

@@ -1,15 +1,15 @@
 // specexit devices, models, info: what there is.
 #include "commands.h"
-#include "json.h"
+#include "common/json_writer.h"
 #include "platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void print(cli_context *context, const cli_text *text)
+static void print(cli_context *context, const fe_text *text)
 {
-    cli_terminal_write(&context->terminal, cli_text_string(text), text->length, CLI_PLAIN);
+    cli_terminal_write(&context->terminal, fe_text_string(text), text->length, CLI_PLAIN);
 }
 
 static void print_line(void *user, const char *line)
@@ -19,44 +19,44 @@ static void print_line(void *user, const char *line)
     cli_terminal_write(&context->terminal, "\n", 1, CLI_PLAIN);
 }
 
-static void device_json(cli_text *out, uint32_t index, const sx_device_info *device)
+static void device_json(fe_text *out, uint32_t index, const sx_device_info *device)
 {
-    cli_json json = {.out = out};
-    cli_json_open(&json, '{');
-    cli_json_put_integer(&json, "index", index);
-    cli_json_put_string(&json, "name", device->name);
-    cli_json_put_string(&json, "driver", device->driver);
-    cli_json_put_string(&json, "kind", device->kind);
-    cli_json_put_string(&json, "backend", device->backend);
-    cli_json_put_integer(&json, "memory_total", device->memory_total);
-    cli_json_put_integer(&json, "memory_budget", device->memory_budget);
-    cli_json_put_integer(&json, "subgroup_size", device->subgroup_size);
-    cli_json_put_boolean(&json, "fp16", device->fp16);
-    cli_json_put_boolean(&json, "integer_dot", device->integer_dot);
-    cli_json_put_boolean(&json, "cooperative_matrix", device->cooperative_matrix);
-    cli_json_put_boolean(&json, "unified_memory", device->unified_memory);
-    cli_json_close(&json, '}');
-    cli_text_add(out, "\n");
+    json_writer json = {.out = out};
+    json_open(&json, '{');
+    json_put_integer(&json, "index", index);
+    json_put_string(&json, "name", device->name);
+    json_put_string(&json, "driver", device->driver);
+    json_put_string(&json, "kind", device->kind);
+    json_put_string(&json, "backend", device->backend);
+    json_put_integer(&json, "memory_total", device->memory_total);
+    json_put_integer(&json, "memory_budget", device->memory_budget);
+    json_put_integer(&json, "subgroup_size", device->subgroup_size);
+    json_put_boolean(&json, "fp16", device->fp16);
+    json_put_boolean(&json, "integer_dot", device->integer_dot);
+    json_put_boolean(&json, "cooperative_matrix", device->cooperative_matrix);
+    json_put_boolean(&json, "unified_memory", device->unified_memory);
+    json_close(&json, '}');
+    fe_text_add(out, "\n");
 }
 
-static void device_text(cli_text *out, uint32_t index, const sx_device_info *device)
+static void device_text(fe_text *out, uint32_t index, const sx_device_info *device)
 {
-    cli_text_printf(out, "%u  %s\n   %s, %s, %s\n   memory: ", index, device->name, device->kind, device->backend,
-                    device->driver);
+    fe_text_printf(out, "%u  %s\n   %s, %s, %s\n   memory: ", index, device->name, device->kind, device->backend,
+                   device->driver);
     if (device->memory_total) {
         cli_format_bytes(out, device->memory_total);
     } else {
-        cli_text_add(out, "unknown");
+        fe_text_add(out, "unknown");
     }
     if (device->memory_budget) {
-        cli_text_add(out, ", ");
+        fe_text_add(out, ", ");
         cli_format_bytes(out, device->memory_budget);
-        cli_text_add(out, " to be had now");
+        fe_text_add(out, " to be had now");
     }
-    cli_text_printf(out, "%s\n   features: subgroups of %u%s%s%s\n",
-                    device->unified_memory ? ", shared with the CPU" : "", device->subgroup_size,
-                    device->fp16 ? ", fp16" : "", device->integer_dot ? ", integer dot" : "",
-                    device->cooperative_matrix ? ", cooperative matrix" : "");
+    fe_text_printf(out, "%s\n   features: subgroups of %u%s%s%s\n",
+                   device->unified_memory ? ", shared with the CPU" : "", device->subgroup_size,
+                   device->fp16 ? ", fp16" : "", device->integer_dot ? ", integer dot" : "",
+                   device->cooperative_matrix ? ", cooperative matrix" : "");
 }
 
 int cli_devices(cli_context *context)
@@ -64,7 +64,7 @@ int cli_devices(cli_context *context)
     sx_error error = {0};
     uint32_t count = 0;
     if (sx_list_devices(NULL, 0, &count, &error) != SX_OK) return cli_fail(context, "%s", error.message);
-    sx_device_info *devices = cli_allocate(count, sizeof *devices);
+    sx_device_info *devices = fe_allocate(count, sizeof *devices);
     uint32_t capacity = count;
     sx_status status = sx_list_devices(devices, capacity, &count, &error);
     int code = CLI_EXIT_OK;
@@ -74,11 +74,11 @@ int cli_devices(cli_context *context)
         code = cli_fail(context, "no device with Vulkan was found; install a driver for the GPU, or "
                                  "mesa-vulkan-drivers, which also runs on the CPU");
     }
-    cli_text out = {0};
+    fe_text out = {0};
     for (uint32_t i = 0; code == CLI_EXIT_OK && i < count && i < capacity; i++)
         (context->options.json ? device_json : device_text)(&out, i, &devices[i]);
     print(context, &out);
-    cli_text_free(&out);
+    fe_text_free(&out);
     free(devices);
     return code ? code : cli_finish_output(context);
 }
@@ -98,8 +98,8 @@ static void add_model(void *user, const char *name)
     model_names *list = user;
     size_t length = strlen(name);
     if (length <= 5 || strcmp(name + length - 5, ".gguf") != 0) return;
-    list->names = cli_reallocate(list->names, list->count + 1, sizeof *list->names);
-    list->names[list->count++] = cli_copy_string(name);
+    list->names = fe_reallocate(list->names, list->count + 1, sizeof *list->names);
+    list->names[list->count++] = fe_copy_string(name);
 }
 
 // Names of the GGUF files in `folder`, sorted; `*count` 0 when there is no such folder.
@@ -112,34 +112,34 @@ static char **list_models(const char *folder, size_t *count)
     return list.names;
 }
 
-static void model_line(cli_text *out, const char *folder, char *name, bool as_json)
+static void model_line(fe_text *out, const char *folder, char *name, bool as_json)
 {
     uint64_t bytes = 0;
-    cli_text path = {0};
-    cli_text_printf(&path, "%s/%s", folder, name);
+    fe_text path = {0};
+    fe_text_printf(&path, "%s/%s", folder, name);
     cli_platform_exists(path.data, &bytes);
     name[strlen(name) - 5] = 0;
     if (as_json) {
-        cli_json json = {.out = out};
-        cli_json_open(&json, '{');
-        cli_json_put_string(&json, "id", name);
-        cli_json_put_string(&json, "path", path.data);
-        cli_json_put_integer(&json, "bytes", bytes);
-        cli_json_close(&json, '}');
+        json_writer json = {.out = out};
+        json_open(&json, '{');
+        json_put_string(&json, "id", name);
+        json_put_string(&json, "path", path.data);
+        json_put_integer(&json, "bytes", bytes);
+        json_close(&json, '}');
     } else {
-        cli_text_printf(out, "%-28s ", name);
+        fe_text_printf(out, "%-28s ", name);
         cli_format_bytes(out, bytes);
     }
-    cli_text_add(out, "\n");
-    cli_text_free(&path);
+    fe_text_add(out, "\n");
+    fe_text_free(&path);
 }
 
 int cli_models(cli_context *context)
 {
     char *cache = cli_platform_cache_folder();
     if (!cache) return cli_fail(context, "neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look into");
-    cli_text folder = {0}, out = {0};
-    cli_text_printf(&folder, "%s/models", cache);
+    fe_text folder = {0}, out = {0};
+    fe_text_printf(&folder, "%s/models", cache);
     size_t count;
     char **names = list_models(folder.data, &count);
     for (size_t i = 0; i < count; i++) {
@@ -152,130 +152,130 @@ int cli_models(cli_context *context)
     print(context, &out);
     free(names);
     free(cache);
-    cli_text_free(&folder);
-    cli_text_free(&out);
+    fe_text_free(&folder);
+    fe_text_free(&out);
     return cli_finish_output(context);
 }
 
-static void engine_signals(cli_text *out, uint32_t signals)
+static void engine_signals(fe_text *out, uint32_t signals)
 {
     static const char *const names[] = {"confidence", "progress", "remain"};
     bool any = false;
     for (unsigned i = 0; i < 3; i++) {
         if (!(signals >> i & 1)) continue;
-        cli_text_printf(out, "%s%s", any ? ", " : "", names[i]);
+        fe_text_printf(out, "%s%s", any ? ", " : "", names[i]);
         any = true;
     }
-    if (!any) cli_text_add(out, "none (thinking is left by margin)");
+    if (!any) fe_text_add(out, "none (thinking is left by margin)");
 }
 
-static void engine_thresholds(cli_text *out, const sx_engine_info *info)
+static void engine_thresholds(fe_text *out, const sx_engine_info *info)
 {
     const sx_exit_thresholds *thresholds = &info->thresholds;
     if (!info->thinks) return;
-    cli_text_add(out, "\nleft when      ");
+    fe_text_add(out, "\nleft when      ");
     const char *separator = "";
     if (info->signals & SX_SIGNAL_HAS_CONFIDENCE) {
-        cli_text_printf(out, "confidence > %.3g", (double)thresholds->confidence);
+        fe_text_printf(out, "confidence > %.3g", (double)thresholds->confidence);
         separator = ", ";
     }
     if (info->signals & SX_SIGNAL_HAS_PROGRESS) {
-        cli_text_printf(out, "%sprogress > %.3g", separator, (double)thresholds->progress);
+        fe_text_printf(out, "%sprogress > %.3g", separator, (double)thresholds->progress);
         separator = ", ";
     }
     if (info->signals & SX_SIGNAL_HAS_REMAIN)
-        cli_text_printf(out, "%sremain < %.4g tokens", separator, (double)thresholds->remain);
-    if (!info->signals) cli_text_printf(out, "margin >= %.3g nats", (double)thresholds->margin);
+        fe_text_printf(out, "%sremain < %.4g tokens", separator, (double)thresholds->remain);
+    if (!info->signals) fe_text_printf(out, "margin >= %.3g nats", (double)thresholds->margin);
 }
 
-static void engine_text(cli_text *out, const sx_engine_info *info)
+static void engine_text(fe_text *out, const sx_engine_info *info)
 {
-    cli_text_printf(out, "model          %s%s\n", info->model_name, info->bundled ? " (bundled)" : "");
-    cli_text_printf(out, "architecture   %s, %u layers, hidden %u, vocabulary %u, %.1f M parameters\n",
-                    info->architecture, info->layers, info->hidden, info->vocabulary, (double)info->parameters * 1e-6);
-    cli_text_printf(out, "format         %s\n", info->format);
-    cli_text_printf(out, "chat template  %s, %s\n", info->template_name[0] ? info->template_name : "not recognised",
-                    info->thinks ? "thinks" : "does not think by itself");
-    cli_text_printf(out, "draft          %s", info->draft_name[0] ? info->draft_name : "none (n-gram lookup serves)");
-    if (info->draft_acceptance > 0) cli_text_printf(out, ", %.2f tokens per cycle in its test", info->draft_acceptance);
-    cli_text_add(out, "\nsignals        ");
+    fe_text_printf(out, "model          %s%s\n", info->model_name, info->bundled ? " (bundled)" : "");
+    fe_text_printf(out, "architecture   %s, %u layers, hidden %u, vocabulary %u, %.1f M parameters\n",
+                   info->architecture, info->layers, info->hidden, info->vocabulary, (double)info->parameters * 1e-6);
+    fe_text_printf(out, "format         %s\n", info->format);
+    fe_text_printf(out, "chat template  %s, %s\n", info->template_name[0] ? info->template_name : "not recognised",
+                   info->thinks ? "thinks" : "does not think by itself");
+    fe_text_printf(out, "draft          %s", info->draft_name[0] ? info->draft_name : "none (n-gram lookup serves)");
+    if (info->draft_acceptance > 0) fe_text_printf(out, ", %.2f tokens per cycle in its test", info->draft_acceptance);
+    fe_text_add(out, "\nsignals        ");
     engine_signals(out, info->signals);
     engine_thresholds(out, info);
-    cli_text_printf(out, "\ndevice         %s\n", info->device);
-    cli_text_printf(out, "speculation    %s\n",
-                    info->bitwise_lossless ? "lossless to the bit on this device"
-                                           : "close, not lossless to the bit, on this device");
-    cli_text_printf(out, "context        %u tokens\nmemory         ", info->context);
+    fe_text_printf(out, "\ndevice         %s\n", info->device);
+    fe_text_printf(out, "speculation    %s\n",
+                   info->bitwise_lossless ? "lossless to the bit on this device"
+                                          : "close, not lossless to the bit, on this device");
+    fe_text_printf(out, "context        %u tokens\nmemory         ", info->context);
     cli_format_bytes(out, info->weight_bytes);
-    cli_text_add(out, " weights, ");
+    fe_text_add(out, " weights, ");
     cli_format_bytes(out, info->kv_bytes);
-    cli_text_add(out, " keys and values, ");
+    fe_text_add(out, " keys and values, ");
     cli_format_bytes(out, info->scratch_bytes);
-    cli_text_printf(out, " scratch\nloaded in      %.2f s\n", info->load_seconds);
+    fe_text_printf(out, " scratch\nloaded in      %.2f s\n", info->load_seconds);
 }
 
-static void engine_json(cli_text *out, const sx_engine_info *info)
+static void engine_json(fe_text *out, const sx_engine_info *info)
 {
-    cli_json json = {.out = out};
-    cli_json_open(&json, '{');
-    cli_json_put_string(&json, "model", info->model_name);
-    cli_json_put_string(&json, "architecture", info->architecture);
-    cli_json_put_string(&json, "format", info->format);
-    cli_json_put_string(&json, "template", info->template_name);
-    cli_json_put_string(&json, "draft", info->draft_name);
-    cli_json_put_string(&json, "device", info->device);
-    cli_json_put_integer(&json, "layers", info->layers);
-    cli_json_put_integer(&json, "hidden", info->hidden);
-    cli_json_put_integer(&json, "vocabulary", info->vocabulary);
-    cli_json_put_integer(&json, "context", info->context);
-    cli_json_put_integer(&json, "parameters", info->parameters);
-    cli_json_put_integer(&json, "weight_bytes", info->weight_bytes);
-    cli_json_put_integer(&json, "kv_bytes", info->kv_bytes);
-    cli_json_put_integer(&json, "scratch_bytes", info->scratch_bytes);
-    cli_json_put_boolean(&json, "has_confidence", info->signals & SX_SIGNAL_HAS_CONFIDENCE);
-    cli_json_put_boolean(&json, "has_progress", info->signals & SX_SIGNAL_HAS_PROGRESS);
-    cli_json_put_boolean(&json, "has_remain", info->signals & SX_SIGNAL_HAS_REMAIN);
-    cli_json_put_number(&json, "confidence_threshold", (double)info->thresholds.confidence);
-    cli_json_put_number(&json, "progress_threshold", (double)info->thresholds.progress);
-    cli_json_put_number(&json, "remain_threshold", (double)info->thresholds.remain);
-    cli_json_put_boolean(&json, "thinks", info->thinks);
-    cli_json_put_boolean(&json, "bitwise_lossless", info->bitwise_lossless);
-    cli_json_put_boolean(&json, "bundled", info->bundled);
-    cli_json_put_number(&json, "draft_acceptance", info->draft_acceptance);
-    cli_json_put_number(&json, "load_seconds", info->load_seconds);
-    cli_json_close(&json, '}');
-    cli_text_add(out, "\n");
+    json_writer json = {.out = out};
+    json_open(&json, '{');
+    json_put_string(&json, "model", info->model_name);
+    json_put_string(&json, "architecture", info->architecture);
+    json_put_string(&json, "format", info->format);
+    json_put_string(&json, "template", info->template_name);
+    json_put_string(&json, "draft", info->draft_name);
+    json_put_string(&json, "device", info->device);
+    json_put_integer(&json, "layers", info->layers);
+    json_put_integer(&json, "hidden", info->hidden);
+    json_put_integer(&json, "vocabulary", info->vocabulary);
+    json_put_integer(&json, "context", info->context);
+    json_put_integer(&json, "parameters", info->parameters);
+    json_put_integer(&json, "weight_bytes", info->weight_bytes);
+    json_put_integer(&json, "kv_bytes", info->kv_bytes);
+    json_put_integer(&json, "scratch_bytes", info->scratch_bytes);
+    json_put_boolean(&json, "has_confidence", info->signals & SX_SIGNAL_HAS_CONFIDENCE);
+    json_put_boolean(&json, "has_progress", info->signals & SX_SIGNAL_HAS_PROGRESS);
+    json_put_boolean(&json, "has_remain", info->signals & SX_SIGNAL_HAS_REMAIN);
+    json_put_number(&json, "confidence_threshold", (double)info->thresholds.confidence);
+    json_put_number(&json, "progress_threshold", (double)info->thresholds.progress);
+    json_put_number(&json, "remain_threshold", (double)info->thresholds.remain);
+    json_put_boolean(&json, "thinks", info->thinks);
+    json_put_boolean(&json, "bitwise_lossless", info->bitwise_lossless);
+    json_put_boolean(&json, "bundled", info->bundled);
+    json_put_number(&json, "draft_acceptance", info->draft_acceptance);
+    json_put_number(&json, "load_seconds", info->load_seconds);
+    json_close(&json, '}');
+    fe_text_add(out, "\n");
 }
 
-static void estimate_text(cli_text *out, const sx_memory_estimate *estimate)
+static void estimate_text(fe_text *out, const sx_memory_estimate *estimate)
 {
     cli_format_bytes(out, estimate->weight_bytes);
-    cli_text_add(out, " weights, ");
+    fe_text_add(out, " weights, ");
     cli_format_bytes(out, estimate->session_bytes);
-    cli_text_printf(out, " for a conversation of %u tokens", estimate->context);
+    fe_text_printf(out, " for a conversation of %u tokens", estimate->context);
     if (estimate->budget) {
-        cli_text_add(out, "; the device has ");
+        fe_text_add(out, "; the device has ");
         cli_format_bytes(out, estimate->budget);
         if (estimate->fitting_context) {
-            cli_text_printf(out, ", enough for %u tokens", estimate->fitting_context);
+            fe_text_printf(out, ", enough for %u tokens", estimate->fitting_context);
         } else {
-            cli_text_add(out, ", too little");
+            fe_text_add(out, ", too little");
         }
     }
-    cli_text_add(out, "\n");
+    fe_text_add(out, "\n");
 }
 
-static void estimate_json(cli_text *out, const sx_memory_estimate *estimate)
+static void estimate_json(fe_text *out, const sx_memory_estimate *estimate)
 {
-    cli_json json = {.out = out};
-    cli_json_open(&json, '{');
-    cli_json_put_integer(&json, "weight_bytes", estimate->weight_bytes);
-    cli_json_put_integer(&json, "session_bytes", estimate->session_bytes);
-    cli_json_put_integer(&json, "budget", estimate->budget);
-    cli_json_put_integer(&json, "context", estimate->context);
-    cli_json_put_integer(&json, "fitting_context", estimate->fitting_context);
-    cli_json_close(&json, '}');
-    cli_text_add(out, "\n");
+    json_writer json = {.out = out};
+    json_open(&json, '{');
+    json_put_integer(&json, "weight_bytes", estimate->weight_bytes);
+    json_put_integer(&json, "session_bytes", estimate->session_bytes);
+    json_put_integer(&json, "budget", estimate->budget);
+    json_put_integer(&json, "context", estimate->context);
+    json_put_integer(&json, "fitting_context", estimate->fitting_context);
+    json_close(&json, '}');
+    fe_text_add(out, "\n");
 }
 
 static int info_estimate(cli_context *context)
@@ -283,10 +283,10 @@ static int info_estimate(cli_context *context)
     sx_memory_estimate estimate;
     const int code = cli_load_estimate(context, &estimate);
     if (code != CLI_EXIT_OK) return code;
-    cli_text out = {0};
+    fe_text out = {0};
     (context->options.json ? estimate_json : estimate_text)(&out, &estimate);
     print(context, &out);
-    cli_text_free(&out);
+    fe_text_free(&out);
     return cli_finish_output(context);
 }
 
@@ -309,10 +309,10 @@ int cli_info(cli_context *context)
     if (code != CLI_EXIT_OK) return code;
     sx_engine_info info;
     sx_engine_get_info(engine, &info);
-    cli_text out = {0};
+    fe_text out = {0};
     (context->options.json ? engine_json : engine_text)(&out, &info);
     print(context, &out);
-    cli_text_free(&out);
+    fe_text_free(&out);
     sx_engine_destroy(engine);
     return cli_finish_output(context);
 }

@@ -1,7 +1,9 @@
-#include "json.h"
+#include "json_read.h"
+#include "common/text.h"
 
 #include <ctype.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,17 +55,17 @@ static bool parse_hex(reader *in, uint32_t *code)
     return true;
 }
 
-static void append_utf8(cli_text *text, uint32_t code)
+static void append_utf8(fe_text *text, uint32_t code)
 {
     char bytes[4];
     size_t count = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = count; i-- > 1; code >>= 6)
         bytes[i] = (char)(0x80 | (code & 0x3f));
     bytes[0] = (char)(count == 1 ? code : (0xf00u >> count & 0xf0) | code);
-    cli_text_append(text, bytes, count);
+    fe_text_append(text, bytes, count);
 }
 
-static bool parse_unicode_escape(reader *in, cli_text *text)
+static bool parse_unicode_escape(reader *in, fe_text *text)
 {
     uint32_t code, low;
     if (!parse_hex(in, &code)) return false;
@@ -84,21 +86,21 @@ static bool parse_unicode_escape(reader *in, cli_text *text)
 
 static bool parse_string(reader *in, char **out)
 {
-    cli_text text = {0};
+    fe_text text = {0};
     if (!take(in, '"')) return fail(in, "a string is expected");
     while (in->at < in->length && in->text[in->at] != '"') {
         char byte = in->text[in->at++];
         if ((unsigned char)byte < 0x20) {
             fail(in, "a control character in a string (a missing quote?)");
         } else if (byte != '\\') {
-            cli_text_append(&text, &byte, 1);
+            fe_text_append(&text, &byte, 1);
         } else {
             static const char letters[] = "\"\\/bfnrt", bytes[] = "\"\\/\b\f\n\r\t";
             char letter = peek(in);
             const char *found = letter ? strchr(letters, letter) : NULL;
             in->at += in->at < in->length;
             if (found) {
-                cli_text_append(&text, &bytes[found - letters], 1);
+                fe_text_append(&text, &bytes[found - letters], 1);
             } else if (letter != 'u') {
                 fail(in, "an unknown escape in a string");
             } else {
@@ -109,10 +111,10 @@ static bool parse_string(reader *in, char **out)
     }
     if (!in->problem && !take(in, '"')) fail(in, "a string does not end");
     if (in->problem) {
-        cli_text_free(&text);
+        fe_text_free(&text);
         return false;
     }
-    cli_text_append(&text, "", 0);
+    fe_text_append(&text, "", 0);
     *out = text.data;
     return true;
 }
@@ -141,8 +143,8 @@ static bool parse_number(reader *in, cli_json_value *out)
         good = digits(in);
     }
     if (!good) return fail(in, "a value is expected");
-    cli_text digits_text = {0};
-    cli_text_append(&digits_text, in->text + start, in->at - start);
+    fe_text digits_text = {0};
+    fe_text_append(&digits_text, in->text + start, in->at - start);
     out->type = CLI_JSON_NUMBER;
     out->string = digits_text.data;
     out->number = strtod(out->string, NULL);
@@ -176,7 +178,7 @@ static bool parse_members(reader *in, cli_json_value *out, unsigned depth)
     cli_json_value **last = &out->first;
     unsigned keys = 0;
     do {
-        cli_json_value *member = cli_allocate(1, sizeof *member);
+        cli_json_value *member = fe_allocate(1, sizeof *member);
         *last = member;
         last = &member->next;
         if (object) {
@@ -208,7 +210,7 @@ static bool parse_value(reader *in, cli_json_value *out, unsigned depth)
 cli_json_value *cli_json_parse(const char *text, size_t length, char *message, size_t message_size)
 {
     reader in = {.text = text, .length = length};
-    cli_json_value *value = cli_allocate(1, sizeof *value);
+    cli_json_value *value = fe_allocate(1, sizeof *value);
     bool good = parse_value(&in, value, 0);
     skip_space(&in);
     if (good && in.at < length) good = fail(&in, "something follows the value");

@@ -1,7 +1,7 @@
 #include "line_editor.h"
+#include "common/text.h"
 #include "interrupt.h"
 #include "platform.h"
-#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ typedef struct library {
 struct cli_editor {
     library edit; // handle is NULL without libedit
     char *history;
-    cli_text buffer; // read but not used, without libedit
+    fe_text buffer; // read but not used, without libedit
 };
 
 // libedit calls back without a user pointer.
@@ -61,12 +61,12 @@ static void open_library(library *edit)
 
 cli_editor *cli_editor_open(const char *history)
 {
-    cli_editor *editor = cli_allocate(1, sizeof *editor);
+    cli_editor *editor = fe_allocate(1, sizeof *editor);
     bool terminal = cli_platform_is_terminal(CLI_STANDARD_INPUT) && cli_platform_is_terminal(CLI_STANDARD_OUTPUT);
     // libedit converts by the C library's locale, and crashes on a prompt that this cannot read.
     if (terminal && cli_platform_has_escapes() && cli_platform_use_utf8()) open_library(&editor->edit);
     if (!editor->edit.handle || !history) return editor;
-    editor->history = cli_copy_string(history);
+    editor->history = fe_copy_string(history);
     editor->edit.stifle_history(HISTORY_LINES);
     editor->edit.read_history(history);
     return editor;
@@ -78,7 +78,7 @@ void cli_editor_close(cli_editor *editor)
     if (editor->history) editor->edit.write_history(editor->history);
     // The library stays loaded: it has handlers for the end of the program.
     free(editor->history);
-    cli_text_free(&editor->buffer);
+    fe_text_free(&editor->buffer);
     free(editor);
 }
 
@@ -97,7 +97,7 @@ static cli_line_end read_edited(library *edit, const char *prompt, char **line)
         return CLI_LINE_INTERRUPTED;
     }
     if (!finished_line) return CLI_LINE_EOF;
-    *line = cli_copy_string(finished_line);
+    *line = fe_copy_string(finished_line);
     free(finished_line);
     if (**line) edit->add_history(*line);
     return CLI_LINE;
@@ -115,15 +115,15 @@ static cli_line_end read_plain(cli_editor *editor, const char *prompt, char **li
         if (!end && !cli_interrupt_wait(CLI_STANDARD_INPUT)) return CLI_LINE_INTERRUPTED;
         ptrdiff_t got = end ? 0 : cli_platform_read(CLI_STANDARD_INPUT, block, sizeof block);
         if (!end && got > 0) {
-            cli_text_append(&editor->buffer, block, (size_t)got);
+            fe_text_append(&editor->buffer, block, (size_t)got);
             continue;
         }
         if (!end && editor->buffer.length == 0) return CLI_LINE_EOF;
         size_t length = end ? (size_t)(end - editor->buffer.data) : editor->buffer.length;
-        cli_text taken = {0}, rest = {0};
-        cli_text_append(&taken, editor->buffer.data, length);
-        if (end) cli_text_append(&rest, end + 1, editor->buffer.length - length - 1);
-        cli_text_free(&editor->buffer);
+        fe_text taken = {0}, rest = {0};
+        fe_text_append(&taken, editor->buffer.data, length);
+        if (end) fe_text_append(&rest, end + 1, editor->buffer.length - length - 1);
+        fe_text_free(&editor->buffer);
         editor->buffer = rest;
         *line = taken.data;
         return CLI_LINE;

@@ -52,28 +52,28 @@ static void show_exit(cli_live *live, const cli_reply *reply)
         cli_terminal_write(terminal, "</think>\n\n", 10, CLI_PLAIN);
     } else if (live->show_thinking) {
         cli_terminal_end_line(terminal, 1);
-        cli_text line = {0};
-        cli_text_printf(&line, "── %s ──\n\n", reply->exit_sentence);
+        fe_text line = {0};
+        fe_text_printf(&line, "── %s ──\n\n", reply->exit_sentence);
         cli_terminal_write(terminal, line.data, line.length, CLI_CYAN);
-        cli_text_free(&line);
+        fe_text_free(&line);
     }
 }
 
-static void add_signals(cli_text *line, const cli_point *point, unsigned bar)
+static void add_signals(fe_text *line, const cli_point *point, unsigned bar)
 {
     if (point && point->has_signals) {
-        cli_text_add(line, "thinking ");
+        fe_text_add(line, "thinking ");
         cli_bar(line, (double)point->smoothed.progress, bar);
-        cli_text_printf(line, " %2.0f %%  ~%.0f tokens left  %.0f %% confident", 100 * (double)point->smoothed.progress,
-                        (double)point->smoothed.remain, 100 * (double)point->smoothed.confidence);
+        fe_text_printf(line, " %2.0f %%  ~%.0f tokens left  %.0f %% confident", 100 * (double)point->smoothed.progress,
+                       (double)point->smoothed.remain, 100 * (double)point->smoothed.confidence);
     } else {
-        cli_text_add(line, "thinking");
-        if (point && isfinite(point->margin)) cli_text_printf(line, "  margin %.1f", (double)point->margin);
+        fe_text_add(line, "thinking");
+        if (point && isfinite(point->margin)) fe_text_printf(line, "  margin %.1f", (double)point->margin);
     }
 }
 
 // What matters most comes first: the line is cut to the terminal's width.
-static void compose_status(cli_live *live, const cli_reply *reply, cli_text *line)
+static void compose_status(cli_live *live, const cli_reply *reply, fe_text *line)
 {
     const sx_stats *stats = &reply->stats;
     bool thinking = cli_reply_is_thinking(reply), asked = cli_interrupt_count() > 0;
@@ -81,32 +81,32 @@ static void compose_status(cli_live *live, const cli_reply *reply, cli_text *lin
     if (thinking) {
         add_signals(line, last, live->context->terminal.columns >= 110 ? 24 : 10);
     } else {
-        cli_text_add(line, live->first_token > 0 ? "answering" : "reading the prompt");
+        fe_text_add(line, live->first_token > 0 ? "answering" : "reading the prompt");
     }
-    cli_text_add(line, !thinking ? "  ctrl-c: stop" : asked ? "  ending the thought" : "  ctrl-c: answer now");
-    if (live->first_token > 0) cli_text_printf(line, "  %u tokens", stats->tokens);
+    fe_text_add(line, !thinking ? "  ctrl-c: stop" : asked ? "  ending the thought" : "  ctrl-c: answer now");
+    if (live->first_token > 0) fe_text_printf(line, "  %u tokens", stats->tokens);
     double elapsed = live->first_token > 0 ? cli_seconds() - live->first_token : 0;
-    if (elapsed > 0.3) cli_text_printf(line, ", %.0f/s", (double)stats->tokens / elapsed);
+    if (elapsed > 0.3) fe_text_printf(line, ", %.0f/s", (double)stats->tokens / elapsed);
 }
 
 static void draw_status(cli_live *live, const cli_reply *reply, bool now)
 {
     cli_terminal *terminal = &live->context->terminal;
     if (!now && !cli_status_due(terminal)) return;
-    cli_text line = {0};
+    fe_text line = {0};
     compose_status(live, reply, &line);
     cli_status(terminal, line.data, now);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 static void draw_prefill(cli_live *live, const sx_event *event)
 {
-    cli_text line = {0};
-    cli_text_add(&line, "reading the prompt ");
+    fe_text line = {0};
+    fe_text_add(&line, "reading the prompt ");
     cli_bar(&line, event->prefill_total ? (double)event->prefill_done / event->prefill_total : 0, 20);
-    cli_text_printf(&line, " %u of %u tokens", event->prefill_done, event->prefill_total);
+    fe_text_printf(&line, " %u of %u tokens", event->prefill_done, event->prefill_total);
     cli_status(&live->context->terminal, line.data, false);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 static void on_event(void *user, const sx_event *event, const cli_reply *reply)
@@ -163,20 +163,20 @@ cli_view cli_live_view(cli_live *live)
                       .user = live};
 }
 
-void cli_summary(cli_text *out, const cli_reply *reply)
+void cli_summary(fe_text *out, const cli_reply *reply)
 {
     const sx_stats *stats = &reply->stats;
-    if (reply->left) cli_text_printf(out, "%s · ", reply->exit_sentence);
-    if (stats->thinking_tokens) cli_text_printf(out, "%u thinking and ", stats->thinking_tokens);
-    cli_text_printf(out, "%u answer tokens", stats->answer_tokens);
+    if (reply->left) fe_text_printf(out, "%s · ", reply->exit_sentence);
+    if (stats->thinking_tokens) fe_text_printf(out, "%u thinking and ", stats->thinking_tokens);
+    fe_text_printf(out, "%u answer tokens", stats->answer_tokens);
     if (stats->cycles && stats->acceptance_length > 1)
-        cli_text_printf(out, " · %.1f tokens per cycle", stats->acceptance_length);
-    cli_text_printf(out, " · %.1f s", reply->seconds);
+        fe_text_printf(out, " · %.1f tokens per cycle", stats->acceptance_length);
+    fe_text_printf(out, " · %.1f s", reply->seconds);
     if (stats->decode_seconds > 0)
-        cli_text_printf(out, " (%.0f tokens/s)", (double)stats->tokens / stats->decode_seconds);
-    if (reply->done_reason == SX_DONE_MAXIMUM) cli_text_add(out, " · cut at the longest length allowed");
-    if (reply->done_reason == SX_DONE_LOOPED) cli_text_add(out, " · ended because it repeated itself");
-    if (reply->done_reason == SX_DONE_STOPPED) cli_text_add(out, " · stopped");
+        fe_text_printf(out, " (%.0f tokens/s)", (double)stats->tokens / stats->decode_seconds);
+    if (reply->done_reason == SX_DONE_MAXIMUM) fe_text_add(out, " · cut at the longest length allowed");
+    if (reply->done_reason == SX_DONE_LOOPED) fe_text_add(out, " · ended because it repeated itself");
+    if (reply->done_reason == SX_DONE_STOPPED) fe_text_add(out, " · stopped");
 }
 
 void cli_live_summary(cli_live *live, const cli_reply *reply)
@@ -187,11 +187,11 @@ void cli_live_summary(cli_live *live, const cli_reply *reply)
         cli_note(live->context,
                  "this prompt looks unlike those the profile was calibrated on: its accuracy may not hold");
     if (!wanted || live->context->options.quiet) return;
-    cli_text line = {0};
+    fe_text line = {0};
     cli_summary(&line, reply);
     cli_terminal_flush(terminal);
     cli_status_clear(terminal);
     fprintf(stderr, "%s%s%s%s\n", terminal->out && terminal->err ? "\n" : "",
             cli_style_begin(terminal->color_err, CLI_DIM), line.data, cli_style_end(terminal->color_err));
-    cli_text_free(&line);
+    fe_text_free(&line);
 }

@@ -21,7 +21,7 @@ cli_view cli_live_view(cli_live *live);
 void cli_live_next(cli_live *live);
 
 // "left early: ... · 54 thinking and 9 answer tokens · 3.9 tokens per cycle · 1.2 s (63 tokens/s)", as one line.
-void cli_summary(cli_text *out, const cli_reply *reply);
+void cli_summary(fe_text *out, const cli_reply *reply);
 // That line on standard error, dimmed, where it is a terminal.
 void cli_live_summary(cli_live *live, const cli_reply *reply);
 

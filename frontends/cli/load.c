@@ -64,18 +64,18 @@ int cli_finish_output(cli_context *context)
     return cli_fail(context, "standard output cannot be written: %s", strerror(context->terminal.broken_code));
 }
 
-void cli_format_bytes(cli_text *out, uint64_t bytes)
+void cli_format_bytes(fe_text *out, uint64_t bytes)
 {
     if (bytes >= 1000000000) {
-        cli_text_printf(out, "%.1f GB", (double)bytes * 1e-9);
+        fe_text_printf(out, "%.1f GB", (double)bytes * 1e-9);
     } else if (bytes >= 10000000) {
-        cli_text_printf(out, "%.0f MB", (double)bytes * 1e-6);
+        fe_text_printf(out, "%.0f MB", (double)bytes * 1e-6);
     } else if (bytes >= 1000000) {
-        cli_text_printf(out, "%.1f MB", (double)bytes * 1e-6);
+        fe_text_printf(out, "%.1f MB", (double)bytes * 1e-6);
     } else if (bytes >= 1000) {
-        cli_text_printf(out, "%.0f kB", (double)bytes * 1e-3);
+        fe_text_printf(out, "%.0f kB", (double)bytes * 1e-3);
     } else {
-        cli_text_printf(out, "%u B", (unsigned)bytes);
+        fe_text_printf(out, "%u B", (unsigned)bytes);
     }
 }
 
@@ -85,10 +85,10 @@ static char *model_by_name(const char *model)
     if (!model || cli_platform_is_path(model) || cli_platform_exists(model, NULL)) return NULL;
     char *folder = cli_platform_cache_folder();
     if (!folder) return NULL;
-    cli_text path = {0};
-    cli_text_printf(&path, "%s/models/%s.gguf", folder, model);
+    fe_text path = {0};
+    fe_text_printf(&path, "%s/models/%s.gguf", folder, model);
     free(folder);
-    if (!cli_platform_exists(path.data, NULL)) cli_text_free(&path);
+    if (!cli_platform_exists(path.data, NULL)) fe_text_free(&path);
     return path.data;
 }
 
@@ -99,18 +99,18 @@ static bool on_progress(void *user, const sx_load_progress *progress)
     cli_terminal *terminal = user;
     if (cli_interrupt_count() || cli_interrupt_fatal()) return false;
     if (!cli_status_due(terminal)) return true;
-    cli_text line = {0};
-    cli_text_add(&line, "loading ");
+    fe_text line = {0};
+    fe_text_add(&line, "loading ");
     cli_bar(&line, progress->fraction, 20);
-    cli_text_printf(&line, " %3.0f %%  %s", 100 * progress->fraction, stages[progress->stage]);
+    fe_text_printf(&line, " %3.0f %%  %s", 100 * progress->fraction, stages[progress->stage]);
     if (progress->stage == SX_LOAD_UPLOADING && progress->bytes_total) {
-        cli_text_add(&line, ", ");
+        fe_text_add(&line, ", ");
         cli_format_bytes(&line, progress->bytes_loaded);
-        cli_text_add(&line, " of ");
+        fe_text_add(&line, " of ");
         cli_format_bytes(&line, progress->bytes_total);
     }
     cli_status(terminal, line.data, false);
-    cli_text_free(&line);
+    fe_text_free(&line);
     return true;
 }
 
@@ -123,17 +123,17 @@ static void describe_load(cli_context *context, const sx_engine *engine)
 {
     sx_engine_info info;
     sx_engine_get_info(engine, &info);
-    cli_text line = {0};
-    cli_text_printf(&line, "%s (%s, %s, ", info.model_name, info.architecture, info.format);
+    fe_text line = {0};
+    fe_text_printf(&line, "%s (%s, %s, ", info.model_name, info.architecture, info.format);
     cli_format_bytes(&line, info.weight_bytes);
-    cli_text_printf(&line, ") on %s; draft: %s; loaded in %.1f s", info.device,
-                    info.draft_name[0] ? info.draft_name : "none", info.load_seconds);
+    fe_text_printf(&line, ") on %s; draft: %s; loaded in %.1f s", info.device,
+                   info.draft_name[0] ? info.draft_name : "none", info.load_seconds);
     cli_status_clear(&context->terminal);
     fprintf(stderr, "specexit: %s\n", line.data);
     if (!info.bitwise_lossless)
         fputs("specexit: this device computes a row differently in a batch; speculation may change close calls\n",
               stderr);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 typedef struct load_paths {
@@ -145,7 +145,7 @@ static sx_engine_desc describe(cli_context *context, load_paths *paths)
 {
     const cli_options *options = &context->options;
     paths->cache = options->no_cache ? NULL
-                   : options->cache  ? cli_copy_string(options->cache)
+                   : options->cache  ? fe_copy_string(options->cache)
                                      : cli_platform_cache_folder();
     paths->named = model_by_name(options->model);
     return (sx_engine_desc){.target_path = paths->named ? paths->named : options->model,

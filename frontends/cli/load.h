@@ -51,6 +51,6 @@ int cli_profile_check(cli_context *context, const sx_profile *profile, const cha
 int cli_load_session(cli_context *context, sx_engine *engine, sx_session **session);
 
 // "1.5 GB", "20 MB": decimal units, as sizes of downloads are given.
-void cli_format_bytes(cli_text *out, uint64_t bytes);
+void cli_format_bytes(fe_text *out, uint64_t bytes);
 
 #endif

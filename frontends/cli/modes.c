@@ -153,21 +153,21 @@ static const mode_kind kinds[] = {
 
 enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 
-static void unknown_mode(const char *name, cli_text *message)
+static void unknown_mode(const char *name, fe_text *message)
 {
     const char *names[KIND_COUNT + 3] = {"first", "profile"};
     for (int i = 0; i < KIND_COUNT; i++)
         names[i + 2] = kinds[i].name;
     const char *meant = cli_suggest(name, names);
-    cli_text_printf(message, "--modes knows no \"%s\"", name);
+    fe_text_printf(message, "--modes knows no \"%s\"", name);
     if (meant) {
-        cli_text_printf(message, "; did you mean \"%s\"?", meant);
+        fe_text_printf(message, "; did you mean \"%s\"?", meant);
     } else {
-        cli_text_add(message, "; the --help lists the modes");
+        fe_text_add(message, "; the --help lists the modes");
     }
 }
 
-static bool read_value(const mode_kind *kind, const char *text, double *value, cli_text *message)
+static bool read_value(const mode_kind *kind, const char *text, double *value, fe_text *message)
 {
     *value = 0;
     if (!text && kind->value != WANTS_VALUE) return true;
@@ -177,22 +177,22 @@ static bool read_value(const mode_kind *kind, const char *text, double *value, c
         text && kind->value != NO_VALUE && end != text && *end == 0 && *value >= kind->least && *value <= kind->most;
     if (good) return true;
     if (kind->value == NO_VALUE) {
-        cli_text_printf(message, "--modes: %s takes no value", kind->name);
+        fe_text_printf(message, "--modes: %s takes no value", kind->name);
     } else {
-        cli_text_printf(message, "--modes: %s needs a number between %g and %g, such as %s=%s", kind->name, kind->least,
-                        kind->most, kind->name,
-                        kind->most < 0       ? "-3"
-                        : kind->most <= 1000 ? "0.5"
-                                             : "100");
+        fe_text_printf(message, "--modes: %s needs a number between %g and %g, such as %s=%s", kind->name, kind->least,
+                       kind->most, kind->name,
+                       kind->most < 0       ? "-3"
+                       : kind->most <= 1000 ? "0.5"
+                                            : "100");
     }
     return false;
 }
 
-static bool profile(cli_mode *mode, const cli_options *options, const char *path, cli_text *message)
+static bool profile(cli_mode *mode, const cli_options *options, const char *path, fe_text *message)
 {
     cli_options with = *options;
     with.profile = path;
-    if (!*path) cli_text_add(message, "--modes: profile needs a file that `specexit calibrate -o` wrote: profile=FILE");
+    if (!*path) fe_text_add(message, "--modes: profile needs a file that `specexit calibrate -o` wrote: profile=FILE");
     if (!*path || !cli_profile_apply(&with, message)) return false;
     specexit(mode, &with, 0);
     mode->profiled = true;
@@ -200,7 +200,7 @@ static bool profile(cli_mode *mode, const cli_options *options, const char *path
     return true;
 }
 
-static bool parse_mode(const char *text, const cli_options *options, cli_mode *mode, cli_text *message)
+static bool parse_mode(const char *text, const cli_options *options, cli_mode *mode, fe_text *message)
 {
     *mode = (cli_mode){.policy = {.kind = SX_POLICY_NONE,
                                   .no_loop_guard = options->policy.no_loop_guard,
@@ -229,7 +229,7 @@ static bool parse_mode(const char *text, const cli_options *options, cli_mode *m
 }
 
 uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode modes[CLI_MAXIMUM_MODES],
-                         cli_text *message)
+                         fe_text *message)
 {
     uint32_t count = 0;
     bool natural = false;
@@ -237,21 +237,21 @@ uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode 
         size_t length = strcspn(at, ",");
         char text[CLI_MODE_NAME];
         if (length == 0 || length >= sizeof text || count == CLI_MAXIMUM_MODES) {
-            cli_text_printf(message, "--modes needs up to %d names with commas between them", CLI_MAXIMUM_MODES);
+            fe_text_printf(message, "--modes needs up to %d names with commas between them", CLI_MAXIMUM_MODES);
             return 0;
         }
         snprintf(text, sizeof text, "%.*s", (int)length, at);
         if (!parse_mode(text, options, &modes[count], message)) return 0;
         if ((modes[count].first || modes[count].steps) && !natural) {
-            cli_text_printf(message,
-                            "--modes: %s is measured on a mode without exit; put plain or speculative before it", text);
+            fe_text_printf(message,
+                           "--modes: %s is measured on a mode without exit; put plain or speculative before it", text);
             return 0;
         }
         natural = natural || modes[count].natural;
         count++;
         at += length + (at[length] == ',');
     }
-    if (count == 0) cli_text_add(message, "--modes is empty; it takes a list such as plain,specexit");
+    if (count == 0) fe_text_add(message, "--modes is empty; it takes a list such as plain,specexit");
     return count;
 }
 
@@ -289,7 +289,7 @@ uint32_t cli_steps_budget(const cli_reply *natural, uint32_t steps)
 uint32_t cli_first_budget(const cli_reply *natural, const char *mark)
 {
     size_t end;
-    const char *text = cli_text_string(&natural->thinking);
+    const char *text = fe_text_string(&natural->thinking);
     long paragraph = find_paragraph(text, mark, &end);
     if (paragraph < 0) return 0;
     uint32_t budget = budget_at(natural, (uint64_t)paragraph);

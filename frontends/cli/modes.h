@@ -22,7 +22,7 @@ typedef struct cli_mode {
 
 // Parses a list such as "plain,speculative,budget=60". Returns the count, or 0 with a sentence.
 uint32_t cli_modes_parse(const char *list, const cli_options *options, cli_mode modes[CLI_MAXIMUM_MODES],
-                         cli_text *message);
+                         fe_text *message);
 
 // Thinking tokens up to the end of the first paragraph that begins with `mark` in a reply that ended by itself; 0 when
 // there is none. A little less rather than more, so that as a soft budget it leaves exactly there.

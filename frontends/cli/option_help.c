@@ -20,46 +20,46 @@ static const struct {
     {CLI_GROUP_GENERAL, "General"},
 };
 
-static void append_wrapped(cli_text *out, const char *help, size_t column)
+static void append_wrapped(fe_text *out, const char *help, size_t column)
 {
     while (*help) {
         size_t word = strcspn(help, " ");
         if (column + 1 + word > HELP_WIDTH) {
-            cli_text_printf(out, "\n%*s", HELP_COLUMN - 1, "");
+            fe_text_printf(out, "\n%*s", HELP_COLUMN - 1, "");
             column = HELP_COLUMN - 1;
         }
-        cli_text_printf(out, " %.*s", (int)word, help);
+        fe_text_printf(out, " %.*s", (int)word, help);
         column += word + 1;
         help += word + strspn(help + word, " ");
     }
-    cli_text_add(out, "\n");
+    fe_text_add(out, "\n");
 }
 
-static void append_option(cli_text *out, const cli_option *option)
+static void append_option(fe_text *out, const cli_option *option)
 {
     size_t start = out->length;
     if (option->letter) {
-        cli_text_printf(out, "  -%c, --%s", option->letter, option->name);
+        fe_text_printf(out, "  -%c, --%s", option->letter, option->name);
     } else {
-        cli_text_printf(out, "      --%s", option->name);
+        fe_text_printf(out, "      --%s", option->name);
     }
-    if (option->argument) cli_text_printf(out, " %s", option->argument);
+    if (option->argument) fe_text_printf(out, " %s", option->argument);
     size_t width = out->length - start;
     if (width < HELP_COLUMN - 1) {
-        cli_text_printf(out, "%*s", (int)(HELP_COLUMN - 1 - width), "");
+        fe_text_printf(out, "%*s", (int)(HELP_COLUMN - 1 - width), "");
         width = HELP_COLUMN - 1;
     }
     append_wrapped(out, option->help, width);
 }
 
-void cli_options_help(cli_text *out, unsigned groups)
+void cli_options_help(fe_text *out, unsigned groups)
 {
     groups |= CLI_GROUP_GENERAL;
     for (size_t h = 0; h < sizeof headlines / sizeof *headlines; h++) {
         bool headed = false;
         for (unsigned i = 0; i < cli_option_count; i++) {
             if (!(cli_option_table[i].group & groups & headlines[h].groups)) continue;
-            if (!headed) cli_text_printf(out, "\n%s:\n", headlines[h].headline);
+            if (!headed) fe_text_printf(out, "\n%s:\n", headlines[h].headline);
             headed = true;
             append_option(out, &cli_option_table[i]);
         }
@@ -70,7 +70,7 @@ void cli_options_help(cli_text *out, unsigned groups)
 static unsigned distance(const char *a, const char *b)
 {
     size_t rows = strlen(a) + 1, columns = strlen(b) + 1;
-    unsigned *table = cli_allocate(rows * columns, sizeof *table);
+    unsigned *table = fe_allocate(rows * columns, sizeof *table);
     for (size_t i = 0; i < rows; i++) {
         for (size_t j = 0; j < columns; j++) {
             unsigned *cell = &table[i * columns + j];

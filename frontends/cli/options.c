@@ -10,15 +10,15 @@
 
 enum { LONG_OPTION = 256 }; // getopt's value of the first option; letters lie below
 
-static bool parse_float(const cli_option *option, const char *text, float *out, cli_text *message)
+static bool parse_float(const cli_option *option, const char *text, float *out, fe_text *message)
 {
     char *end;
     errno = 0;
     double value = strtod(text, &end);
     if (end == text || *end || errno || !isfinite(value) || value < option->minimum || value > option->maximum) {
-        cli_text_printf(message, "--%s needs a number between %g and %g, not \"%s\"", option->name,
-                        option->minimum == 1e-6 ? 0 : option->minimum, option->maximum == -1e-6 ? 0 : option->maximum,
-                        text);
+        fe_text_printf(message, "--%s needs a number between %g and %g, not \"%s\"", option->name,
+                       option->minimum == 1e-6 ? 0 : option->minimum, option->maximum == -1e-6 ? 0 : option->maximum,
+                       text);
         return false;
     }
     *out = (float)value;
@@ -36,25 +36,25 @@ static bool parse_unsigned(const char *text, uint64_t maximum, uint64_t *out)
     return true;
 }
 
-static bool parse_count(const cli_option *option, const char *text, uint32_t *out, cli_text *message)
+static bool parse_count(const cli_option *option, const char *text, uint32_t *out, fe_text *message)
 {
     uint64_t value;
     if (!parse_unsigned(text, (uint64_t)option->maximum, &value) || value < (uint64_t)option->minimum) {
-        cli_text_printf(message, "--%s needs a whole number between %.0f and %.0f, not \"%s\"", option->name,
-                        option->minimum, option->maximum, text);
+        fe_text_printf(message, "--%s needs a whole number between %.0f and %.0f, not \"%s\"", option->name,
+                       option->minimum, option->maximum, text);
         return false;
     }
     *out = (uint32_t)value;
     return true;
 }
 
-static void append_names(const char *const *names, cli_text *message)
+static void append_names(const char *const *names, fe_text *message)
 {
     for (size_t i = 0; names[i]; i++)
-        cli_text_printf(message, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
+        fe_text_printf(message, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
 }
 
-static bool parse_choice(const cli_option *option, const char *text, uint32_t *out, cli_text *message)
+static bool parse_choice(const cli_option *option, const char *text, uint32_t *out, fe_text *message)
 {
     for (uint32_t i = 0; option->names[i]; i++) {
         if (strcmp(option->names[i], text) == 0) {
@@ -62,12 +62,12 @@ static bool parse_choice(const cli_option *option, const char *text, uint32_t *o
             return true;
         }
     }
-    cli_text_printf(message, "--%s knows no \"%s\"; it takes ", option->name, text);
+    fe_text_printf(message, "--%s knows no \"%s\"; it takes ", option->name, text);
     append_names(option->names, message);
     return false;
 }
 
-static bool parse_signals(const char *text, uint32_t *out, cli_text *message)
+static bool parse_signals(const char *text, uint32_t *out, fe_text *message)
 {
     static const char *const names[] = {"confidence", "progress", "remain", NULL};
     *out = 0;
@@ -77,8 +77,8 @@ static bool parse_signals(const char *text, uint32_t *out, cli_text *message)
         while (names[bit] && (strlen(names[bit]) != length || memcmp(names[bit], text, length) != 0))
             bit++;
         if (!names[bit]) {
-            cli_text_printf(message, "--signals knows no \"%.*s\"; it takes a list of confidence, progress and remain",
-                            (int)length, text);
+            fe_text_printf(message, "--signals knows no \"%.*s\"; it takes a list of confidence, progress and remain",
+                           (int)length, text);
             return false;
         }
         *out |= 1u << bit;
@@ -87,22 +87,22 @@ static bool parse_signals(const char *text, uint32_t *out, cli_text *message)
     return true;
 }
 
-static bool parse_bias(cli_options *options, const char *text, cli_text *message)
+static bool parse_bias(cli_options *options, const char *text, fe_text *message)
 {
     const char *equals = strchr(text, '=');
     char *end = NULL;
     uint64_t token = 0;
-    cli_text id = {0};
-    cli_text_append(&id, text, equals ? (size_t)(equals - text) : 0);
+    fe_text id = {0};
+    fe_text_append(&id, text, equals ? (size_t)(equals - text) : 0);
     bool good = equals && parse_unsigned(id.data, UINT32_MAX, &token);
-    cli_text_free(&id);
+    fe_text_free(&id);
     double value = good ? strtod(equals + 1, &end) : 0;
     if (!good || end == equals + 1 || *end || !isfinite(value)) {
-        cli_text_printf(message, "--logit-bias needs a token id and a number, such as 42=-5, not \"%s\"", text);
+        fe_text_printf(message, "--logit-bias needs a token id and a number, such as 42=-5, not \"%s\"", text);
         return false;
     }
     if (options->sampling.bias_count == CLI_MAXIMUM_BIASES) {
-        cli_text_printf(message, "--logit-bias can be given %d times at most", CLI_MAXIMUM_BIASES);
+        fe_text_printf(message, "--logit-bias can be given %d times at most", CLI_MAXIMUM_BIASES);
         return false;
     }
     options->bias_tokens[options->sampling.bias_count] = (uint32_t)token;
@@ -110,7 +110,7 @@ static bool parse_bias(cli_options *options, const char *text, cli_text *message
     return true;
 }
 
-uint32_t *cli_parse_tokens(const char *text, uint32_t *count, cli_text *message)
+uint32_t *cli_parse_tokens(const char *text, uint32_t *count, fe_text *message)
 {
     static const char separators[] = ", \t\r\n[]";
     uint32_t *tokens = NULL, capacity = 0;
@@ -120,39 +120,39 @@ uint32_t *cli_parse_tokens(const char *text, uint32_t *count, cli_text *message)
         char digits[16] = {0};
         uint64_t token;
         if (length >= sizeof digits || !parse_unsigned(memcpy(digits, at, length), UINT32_MAX, &token)) {
-            cli_text_printf(message, "\"%.*s\" is no token id; ids are whole numbers separated by commas or spaces",
-                            (int)(length < 40 ? length : 40), at);
+            fe_text_printf(message, "\"%.*s\" is no token id; ids are whole numbers separated by commas or spaces",
+                           (int)(length < 40 ? length : 40), at);
             free(tokens);
             return NULL;
         }
         if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 64;
-            tokens = cli_reallocate(tokens, capacity, sizeof *tokens);
+            tokens = fe_reallocate(tokens, capacity, sizeof *tokens);
         }
         tokens[(*count)++] = (uint32_t)token;
         at += length;
     }
-    return tokens ? tokens : cli_allocate(1, sizeof *tokens);
+    return tokens ? tokens : fe_allocate(1, sizeof *tokens);
 }
 
-static bool parse_seed(const char *text, uint64_t *out, cli_text *message)
+static bool parse_seed(const char *text, uint64_t *out, fe_text *message)
 {
     if (parse_unsigned(text, UINT64_MAX, out)) return true;
-    cli_text_printf(message, "--seed needs a whole number, not \"%s\"", text);
+    fe_text_printf(message, "--seed needs a whole number, not \"%s\"", text);
     return false;
 }
 
-static bool add_stop(cli_options *options, const char *text, cli_text *message)
+static bool add_stop(cli_options *options, const char *text, fe_text *message)
 {
     if (!*text || options->stop_count == CLI_MAXIMUM_STOPS) {
-        cli_text_printf(message, "--stop needs some text, %d times at most", CLI_MAXIMUM_STOPS);
+        fe_text_printf(message, "--stop needs some text, %d times at most", CLI_MAXIMUM_STOPS);
         return false;
     }
     options->stops[options->stop_count++] = text;
     return true;
 }
 
-static bool set_value(cli_options *options, const cli_option *option, const char *value, cli_text *message)
+static bool set_value(cli_options *options, const cli_option *option, const char *value, fe_text *message)
 {
     void *target = (char *)options + option->offset;
     switch (option->kind) {
@@ -213,26 +213,26 @@ static const cli_option *find_option(int value)
     return NULL;
 }
 
-static void explain_unknown(const char *argument, int letter, unsigned groups, cli_text *message)
+static void explain_unknown(const char *argument, int letter, unsigned groups, fe_text *message)
 {
     if (letter >= LONG_OPTION) {
-        cli_text_printf(message, "--%s takes no value", find_option(letter)->name);
+        fe_text_printf(message, "--%s takes no value", find_option(letter)->name);
     } else if (letter) {
-        cli_text_printf(message, "unknown option -%c", letter);
+        fe_text_printf(message, "unknown option -%c", letter);
     } else {
-        cli_text name = {0};
-        cli_text_append(&name, argument + 2, strcspn(argument + 2, "="));
+        fe_text name = {0};
+        fe_text_append(&name, argument + 2, strcspn(argument + 2, "="));
         const char *meant = cli_options_suggest(name.data, groups);
-        cli_text_printf(message, "unknown or ambiguous option --%s", name.data);
-        if (meant) cli_text_printf(message, "; did you mean --%s?", meant);
-        cli_text_free(&name);
+        fe_text_printf(message, "unknown or ambiguous option --%s", name.data);
+        if (meant) fe_text_printf(message, "; did you mean --%s?", meant);
+        fe_text_free(&name);
     }
 }
 
-bool cli_options_parse(cli_options *options, unsigned groups, int count, char **arguments, int *rest, cli_text *message)
+bool cli_options_parse(cli_options *options, unsigned groups, int count, char **arguments, int *rest, fe_text *message)
 {
-    struct option *longs = cli_allocate(cli_option_count + 1, sizeof *longs);
-    char *letters = cli_allocate(cli_option_count + 1, 2);
+    struct option *longs = fe_allocate(cli_option_count + 1, sizeof *longs);
+    char *letters = fe_allocate(cli_option_count + 1, 2);
     fill_getopt(groups | CLI_GROUP_GENERAL, longs, letters);
     bool good = true;
     int value;
@@ -243,8 +243,8 @@ bool cli_options_parse(cli_options *options, unsigned groups, int count, char **
             explain_unknown(arguments[optind - 1], optopt, groups | CLI_GROUP_GENERAL, message);
             good = false;
         } else if (value == ':') {
-            cli_text_printf(message, "--%s needs a value (%s)", find_option(optopt)->name,
-                            find_option(optopt)->argument);
+            fe_text_printf(message, "--%s needs a value (%s)", find_option(optopt)->name,
+                           find_option(optopt)->argument);
             good = false;
         } else {
             good = set_value(options, find_option(value), optarg, message);
@@ -256,7 +256,7 @@ bool cli_options_parse(cli_options *options, unsigned groups, int count, char **
     return good;
 }
 
-bool cli_options_set(cli_options *options, unsigned groups, const char *name, const char *value, cli_text *message)
+bool cli_options_set(cli_options *options, unsigned groups, const char *name, const char *value, fe_text *message)
 {
     for (unsigned i = 0; i < cli_option_count; i++) {
         const cli_option *option = &cli_option_table[i];
@@ -267,12 +267,12 @@ bool cli_options_set(cli_options *options, unsigned groups, const char *name, co
             return true;
         }
         if (value && *value) return set_value(options, option, value, message);
-        cli_text_printf(message, "--%s needs a value (%s)", option->name, option->argument);
+        fe_text_printf(message, "--%s needs a value (%s)", option->name, option->argument);
         return false;
     }
     const char *meant = cli_options_suggest(name, groups);
-    cli_text_printf(message, "there is no \"%s\"", name);
-    if (meant) cli_text_printf(message, "; did you mean \"%s\"?", meant);
+    fe_text_printf(message, "there is no \"%s\"", name);
+    if (meant) fe_text_printf(message, "; did you mean \"%s\"?", meant);
     return false;
 }
 
@@ -320,18 +320,18 @@ cli_checker cli_options_checker(const cli_options *options)
     return (cli_checker){.kind = (cli_check_kind)options->check, .command = options->check_command};
 }
 
-void cli_options_setting(const cli_options *options, cli_text *out)
+void cli_options_setting(const cli_options *options, fe_text *out)
 {
     const sx_sampling *s = &options->sampling;
-    cli_text rest = {0};
-    cli_text_printf(out,
-                    "temperature %g, top-k %u, top-p %g, min-p %g, penalties %g %g %g, seed %llu, think %u, check %u",
-                    (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->presence_penalty,
-                    (double)s->frequency_penalty, (double)s->repetition_penalty, (unsigned long long)s->seed,
-                    options->think, options->check);
-    cli_text_printf(&rest, "%s%s%s%s", options->system ? options->system : "", options->raw ? "raw" : "",
-                    options->policy.exit_message ? options->policy.exit_message : "default",
-                    options->check_command ? options->check_command : "");
-    cli_text_printf(out, ", texts %016llx", (unsigned long long)sx_trace_hash(rest.data));
-    cli_text_free(&rest);
+    fe_text rest = {0};
+    fe_text_printf(out,
+                   "temperature %g, top-k %u, top-p %g, min-p %g, penalties %g %g %g, seed %llu, think %u, check %u",
+                   (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->presence_penalty,
+                   (double)s->frequency_penalty, (double)s->repetition_penalty, (unsigned long long)s->seed,
+                   options->think, options->check);
+    fe_text_printf(&rest, "%s%s%s%s", options->system ? options->system : "", options->raw ? "raw" : "",
+                   options->policy.exit_message ? options->policy.exit_message : "default",
+                   options->check_command ? options->check_command : "");
+    fe_text_printf(out, ", texts %016llx", (unsigned long long)sx_trace_hash(rest.data));
+    fe_text_free(&rest);
 }

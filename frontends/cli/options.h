@@ -4,8 +4,8 @@
 #define CLI_OPTIONS_H
 
 #include "answers.h"
+#include "common/text.h"
 #include "specexit.h"
-#include "text.h"
 
 // Which commands take an option: each command names the groups it wants.
 enum {
@@ -91,10 +91,9 @@ typedef struct cli_options {
 
 // Parses `arguments` ([0] is the command's name) with the options of `groups`. On success `*rest` is the index of the
 // first operand (operands are moved to the end). On failure the sentence in `message` names the option and the remedy.
-bool cli_options_parse(cli_options *options, unsigned groups, int count, char **arguments, int *rest,
-                       cli_text *message);
+bool cli_options_parse(cli_options *options, unsigned groups, int count, char **arguments, int *rest, fe_text *message);
 // Sets one option by its long name: `value` NULL or "" where it takes none. For the chat.
-bool cli_options_set(cli_options *options, unsigned groups, const char *name, const char *value, cli_text *message);
+bool cli_options_set(cli_options *options, unsigned groups, const char *name, const char *value, fe_text *message);
 void cli_options_free(cli_options *options);
 
 // What specexit.h wants to know of the reply. Borrows from `options`; the prompt is not filled in.
@@ -102,13 +101,13 @@ sx_generate_desc cli_options_describe(const cli_options *options);
 // Fills in a prompt as it is (--raw), or as the user's turn behind --system. `messages` and `prompt` are borrowed.
 void cli_options_prompt(const cli_options *options, const char *prompt, sx_message messages[2], sx_generate_desc *desc);
 // Puts the rule of --profile into the policy (calibrate.c). On failure a sentence.
-bool cli_profile_apply(cli_options *options, cli_text *message);
+bool cli_profile_apply(cli_options *options, fe_text *message);
 // How replies are made and checked, in one line: files made in different ways are not mixed. Texts as their hash.
-void cli_options_setting(const cli_options *options, cli_text *out);
+void cli_options_setting(const cli_options *options, fe_text *out);
 cli_checker cli_options_checker(const cli_options *options);
 
 // The options of `groups` as help text, one headline a group.
-void cli_options_help(cli_text *out, unsigned groups);
+void cli_options_help(fe_text *out, unsigned groups);
 
 // The long name among the options of `groups` that is most like `name`, or NULL.
 const char *cli_options_suggest(const char *name, unsigned groups);
@@ -116,6 +115,6 @@ const char *cli_options_suggest(const char *name, unsigned groups);
 const char *cli_suggest(const char *name, const char *const *names);
 
 // Ids separated by commas, spaces or lines. NULL and a sentence on failure; freed with free.
-uint32_t *cli_parse_tokens(const char *text, uint32_t *count, cli_text *message);
+uint32_t *cli_parse_tokens(const char *text, uint32_t *count, fe_text *message);
 
 #endif

@@ -1,5 +1,5 @@
+#include "common/text.h"
 #include "platform.h"
-#include "text.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -77,11 +77,11 @@ void cli_platform_list(const char *folder, void (*each)(void *user, const char *
 static char *base_folder(const char *variable, const char *fallback)
 {
     const char *base = getenv(variable), *home = getenv("HOME");
-    cli_text path = {0};
+    fe_text path = {0};
     if (base && base[0] == '/') {
-        cli_text_printf(&path, "%s/specexit", base);
+        fe_text_printf(&path, "%s/specexit", base);
     } else if (home && home[0] == '/') {
-        cli_text_printf(&path, "%s/%s/specexit", home, fallback);
+        fe_text_printf(&path, "%s/%s/specexit", home, fallback);
     }
     return path.data;
 }

@@ -1,5 +1,5 @@
+#include "common/text.h"
 #include "platform.h"
-#include "text.h"
 
 #include <windows.h>
 
@@ -13,7 +13,7 @@
 static wchar_t *wide(const char *text)
 {
     const int length = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
-    wchar_t *out = cli_allocate((size_t)length + 1, sizeof *out);
+    wchar_t *out = fe_allocate((size_t)length + 1, sizeof *out);
     MultiByteToWideChar(CP_UTF8, 0, text, -1, out, length);
     return out;
 }
@@ -21,7 +21,7 @@ static wchar_t *wide(const char *text)
 static char *narrow(const wchar_t *text)
 {
     const int length = WideCharToMultiByte(CP_UTF8, 0, text, -1, NULL, 0, NULL, NULL);
-    char *out = cli_allocate((size_t)length + 1, 1);
+    char *out = fe_allocate((size_t)length + 1, 1);
     WideCharToMultiByte(CP_UTF8, 0, text, -1, out, length, NULL, NULL);
     return out;
 }
@@ -46,7 +46,7 @@ void cli_platform_begin(int *count, char ***arguments)
     int wide_count = 0;
     wchar_t **given = CommandLineToArgvW(GetCommandLineW(), &wide_count);
     if (given) {
-        char **all = cli_allocate((size_t)wide_count + 1, sizeof *all);
+        char **all = fe_allocate((size_t)wide_count + 1, sizeof *all);
         for (int i = 0; i < wide_count; i++)
             all[i] = narrow(given[i]);
         *count = wide_count;
@@ -156,13 +156,13 @@ bool cli_platform_exists(const char *path, uint64_t *bytes)
 
 void cli_platform_list(const char *folder, void (*each)(void *user, const char *name), void *user)
 {
-    cli_text pattern = {0};
+    fe_text pattern = {0};
     WIN32_FIND_DATAW found;
-    cli_text_printf(&pattern, "%s/*", folder);
+    fe_text_printf(&pattern, "%s/*", folder);
     wchar_t *name = wide(pattern.data);
     const HANDLE search = FindFirstFileW(name, &found);
     free(name);
-    cli_text_free(&pattern);
+    fe_text_free(&pattern);
     if (search == INVALID_HANDLE_VALUE) return;
     do {
         char *entry = narrow(found.cFileName);
@@ -175,12 +175,12 @@ void cli_platform_list(const char *folder, void (*each)(void *user, const char *
 static char *base_folder(const char *inside)
 {
     enum { LONGEST_VARIABLE = 32767 };
-    wchar_t *base = cli_allocate(LONGEST_VARIABLE, sizeof *base);
+    wchar_t *base = fe_allocate(LONGEST_VARIABLE, sizeof *base);
     const DWORD length = GetEnvironmentVariableW(L"LOCALAPPDATA", base, LONGEST_VARIABLE);
-    cli_text path = {0};
+    fe_text path = {0};
     if (length > 0 && length < LONGEST_VARIABLE) {
         char *start = narrow(base);
-        cli_text_printf(&path, "%s/specexit/%s", start, inside);
+        fe_text_printf(&path, "%s/specexit/%s", start, inside);
         free(start);
         for (char *at = path.data; *at; at++)
             if (*at == '\\') *at = '/'; // Windows takes both

@@ -2,14 +2,14 @@
 #ifndef CLI_PLOT_H
 #define CLI_PLOT_H
 
-#include "text.h"
+#include "common/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 // The frame of a plot: values from 0 (or `y_low`) to the ends given are put where they belong.
 typedef struct cli_plot {
-    cli_text *out;                // borrowed
+    fe_text *out;                 // borrowed
     int width, height;            // of the picture; the frame leaves room for the axes
     int extra;                    // room below the axis
     double x_high, y_low, y_high; // ends of the axes
@@ -27,6 +27,6 @@ double cli_plot_y(const cli_plot *plot, double y);
 double cli_plot_step(double high, int most);
 
 // Text as content or attribute of HTML; bytes that are no UTF-8 and control characters become U+FFFD.
-void cli_html_text(cli_text *out, const char *text);
+void cli_html_text(fe_text *out, const char *text);
 
 #endif

@@ -2,8 +2,8 @@
 #ifndef CLI_PROMPTS_H
 #define CLI_PROMPTS_H
 
+#include "common/text.h"
 #include "specexit.h"
-#include "text.h"
 
 #include <stdbool.h>
 
@@ -18,7 +18,7 @@ void cli_conversation_add(cli_conversation *conversation, sx_role role, const ch
 void cli_conversation_free(cli_conversation *conversation);
 // Reads a JSON array of {"role", "content", "reasoning_content"?}, or an object that has one as "messages". `path` "-"
 // is standard input. On failure nothing is added, and `message` names file, field and remedy.
-bool cli_conversation_read(cli_conversation *conversation, const char *path, cli_text *message);
+bool cli_conversation_read(cli_conversation *conversation, const char *path, fe_text *message);
 // The same format, written whole or not at all.
 sx_status cli_conversation_write(const cli_conversation *conversation, const char *model, const char *path,
                                  sx_error *error);
@@ -36,7 +36,7 @@ typedef struct cli_problems {
 void cli_problems_add(cli_problems *problems, const char *prompt, const char *answer);
 // JSON lines {"prompt": text, "answer": text or number}; other keys and empty lines are passed over. At most `limit`
 // (0: all).
-bool cli_problems_read(cli_problems *problems, const char *path, uint32_t limit, cli_text *message);
+bool cli_problems_read(cli_problems *problems, const char *path, uint32_t limit, fe_text *message);
 // A few problems of the kind the bundled model knows, with answers; it never saw them in training.
 void cli_problems_bundled(cli_problems *problems, uint32_t limit);
 void cli_problems_free(cli_problems *problems);

@@ -8,8 +8,8 @@ enum { WAIT_MILLISECONDS = 50 };
 
 void cli_reply_free(cli_reply *reply)
 {
-    cli_text_free(&reply->thinking);
-    cli_text_free(&reply->answer);
+    fe_text_free(&reply->thinking);
+    fe_text_free(&reply->answer);
     free(reply->points);
     *reply = (cli_reply){0};
 }
@@ -26,14 +26,14 @@ static void take_text(cli_reply *reply, const sx_event *event)
         reply->thinking_seen = true;
         reply->thinking_start = event->first_token;
     }
-    cli_text_append(thinking ? &reply->thinking : &reply->answer, event->text, event->length);
+    fe_text_append(thinking ? &reply->thinking : &reply->answer, event->text, event->length);
 }
 
 static void take_point(cli_reply *reply, const sx_event *event)
 {
     if (reply->point_count == reply->point_capacity) {
         reply->point_capacity = reply->point_capacity ? reply->point_capacity * 2 : 256;
-        reply->points = cli_reallocate(reply->points, reply->point_capacity, sizeof *reply->points);
+        reply->points = fe_reallocate(reply->points, reply->point_capacity, sizeof *reply->points);
     }
     reply->points[reply->point_count++] = (cli_point){.token_index = event->token_index,
                                                       .boundary = event->boundary,
@@ -134,7 +134,7 @@ sx_status cli_reply_think_on(sx_session *session, const cli_view *view, cli_repl
 {
     sx_status status = sx_session_keep_thinking(session, error);
     if (status != SX_OK) return status;
-    cli_text_clear(&reply->answer);
+    fe_text_clear(&reply->answer);
     while (reply->point_count && reply->points[reply->point_count - 1].token_index > reply->exit.token_index)
         reply->point_count--;
     reply->left = false;
@@ -148,73 +148,73 @@ sx_status cli_reply_think_on(sx_session *session, const cli_view *view, cli_repl
     return status;
 }
 
-void cli_signals_json(cli_json *json, const char *key, const sx_signals *signals)
+void cli_signals_json(json_writer *json, const char *key, const sx_signals *signals)
 {
-    cli_json_key(json, key);
-    cli_json_open(json, '{');
-    cli_json_put_number(json, "confidence", (double)signals->confidence);
-    cli_json_put_number(json, "progress", (double)signals->progress);
-    cli_json_put_number(json, "remain", (double)signals->remain);
-    cli_json_close(json, '}');
+    json_key(json, key);
+    json_open(json, '{');
+    json_put_number(json, "confidence", (double)signals->confidence);
+    json_put_number(json, "progress", (double)signals->progress);
+    json_put_number(json, "remain", (double)signals->remain);
+    json_close(json, '}');
 }
 
-static void usage_json(cli_json *json, const sx_stats *stats)
+static void usage_json(json_writer *json, const sx_stats *stats)
 {
-    cli_json_key(json, "usage"); // the names of OpenAI's chat completions
-    cli_json_open(json, '{');
-    cli_json_put_integer(json, "prompt_tokens", stats->prompt_tokens);
-    cli_json_put_integer(json, "completion_tokens", stats->tokens);
-    cli_json_put_integer(json, "total_tokens", (uint64_t)stats->prompt_tokens + stats->tokens);
-    cli_json_key(json, "prompt_tokens_details");
-    cli_json_open(json, '{');
-    cli_json_put_integer(json, "cached_tokens", stats->reused_tokens);
-    cli_json_close(json, '}');
-    cli_json_key(json, "completion_tokens_details");
-    cli_json_open(json, '{');
-    cli_json_put_integer(json, "reasoning_tokens", stats->thinking_tokens);
-    cli_json_put_integer(json, "accepted_prediction_tokens", stats->accepted);
-    cli_json_put_integer(json, "rejected_prediction_tokens", stats->drafted - stats->accepted);
-    cli_json_close(json, '}');
-    cli_json_close(json, '}');
+    json_key(json, "usage"); // the names of OpenAI's chat completions
+    json_open(json, '{');
+    json_put_integer(json, "prompt_tokens", stats->prompt_tokens);
+    json_put_integer(json, "completion_tokens", stats->tokens);
+    json_put_integer(json, "total_tokens", (uint64_t)stats->prompt_tokens + stats->tokens);
+    json_key(json, "prompt_tokens_details");
+    json_open(json, '{');
+    json_put_integer(json, "cached_tokens", stats->reused_tokens);
+    json_close(json, '}');
+    json_key(json, "completion_tokens_details");
+    json_open(json, '{');
+    json_put_integer(json, "reasoning_tokens", stats->thinking_tokens);
+    json_put_integer(json, "accepted_prediction_tokens", stats->accepted);
+    json_put_integer(json, "rejected_prediction_tokens", stats->drafted - stats->accepted);
+    json_close(json, '}');
+    json_close(json, '}');
 }
 
-static void exit_json(cli_json *json, const cli_reply *reply)
+static void exit_json(json_writer *json, const cli_reply *reply)
 {
-    cli_json_key(json, "exit");
+    json_key(json, "exit");
     if (!reply->left) {
-        cli_json_null(json);
+        json_null(json);
         return;
     }
-    cli_json_open(json, '{');
-    cli_json_put_string(json, "reason", sx_exit_reason_name(reply->exit.exit_reason));
-    cli_json_put_string(json, "sentence", reply->exit_sentence);
-    cli_json_put_integer(json, "token_index", reply->exit.token_index);
+    json_open(json, '{');
+    json_put_string(json, "reason", sx_exit_reason_name(reply->exit.exit_reason));
+    json_put_string(json, "sentence", reply->exit_sentence);
+    json_put_integer(json, "token_index", reply->exit.token_index);
     if (reply->exit.has_signals) cli_signals_json(json, "signals", &reply->exit.smoothed);
-    cli_json_close(json, '}');
+    json_close(json, '}');
 }
 
-void cli_reply_json(cli_json *json, const cli_reply *reply)
+void cli_reply_json(json_writer *json, const cli_reply *reply)
 {
     const sx_stats *stats = &reply->stats;
-    cli_json_put_string(json, "finish_reason", reply->done_reason == SX_DONE_MAXIMUM ? "length" : "stop");
-    cli_json_put_string(json, "done_reason", sx_done_reason_name(reply->done_reason));
+    json_put_string(json, "finish_reason", reply->done_reason == SX_DONE_MAXIMUM ? "length" : "stop");
+    json_put_string(json, "done_reason", sx_done_reason_name(reply->done_reason));
     usage_json(json, stats);
     exit_json(json, reply);
-    if (reply->watched) cli_json_put_boolean(json, "unlike_profile", reply->unlike);
-    cli_json_key(json, "stats");
-    cli_json_open(json, '{');
-    cli_json_put_integer(json, "thinking_tokens", stats->thinking_tokens);
-    cli_json_put_integer(json, "answer_tokens", stats->answer_tokens);
-    cli_json_put_integer(json, "forced_tokens", stats->forced_tokens);
-    cli_json_put_integer(json, "tokens", stats->tokens);
-    cli_json_put_integer(json, "cycles", stats->cycles);
-    cli_json_put_number(json, "acceptance_length", stats->acceptance_length);
-    cli_json_put_integer(json, "submits", stats->submits);
-    cli_json_put_integer(json, "readbacks", stats->readbacks);
-    cli_json_put_integer(json, "readback_bytes", stats->readback_bytes);
-    cli_json_put_number(json, "prefill_seconds", stats->prefill_seconds);
-    cli_json_put_number(json, "decode_seconds", stats->decode_seconds);
-    cli_json_put_number(json, "first_token_seconds", stats->first_token_seconds);
-    cli_json_put_number(json, "seconds", reply->seconds);
-    cli_json_close(json, '}');
+    if (reply->watched) json_put_boolean(json, "unlike_profile", reply->unlike);
+    json_key(json, "stats");
+    json_open(json, '{');
+    json_put_integer(json, "thinking_tokens", stats->thinking_tokens);
+    json_put_integer(json, "answer_tokens", stats->answer_tokens);
+    json_put_integer(json, "forced_tokens", stats->forced_tokens);
+    json_put_integer(json, "tokens", stats->tokens);
+    json_put_integer(json, "cycles", stats->cycles);
+    json_put_number(json, "acceptance_length", stats->acceptance_length);
+    json_put_integer(json, "submits", stats->submits);
+    json_put_integer(json, "readbacks", stats->readbacks);
+    json_put_integer(json, "readback_bytes", stats->readback_bytes);
+    json_put_number(json, "prefill_seconds", stats->prefill_seconds);
+    json_put_number(json, "decode_seconds", stats->decode_seconds);
+    json_put_number(json, "first_token_seconds", stats->first_token_seconds);
+    json_put_number(json, "seconds", reply->seconds);
+    json_close(json, '}');
 }

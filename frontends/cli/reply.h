@@ -2,9 +2,9 @@
 #ifndef CLI_REPLY_H
 #define CLI_REPLY_H
 
-#include "json.h"
+#include "common/json_writer.h"
+#include "common/text.h"
 #include "specexit.h"
-#include "text.h"
 
 #include <stdbool.h>
 
@@ -18,7 +18,7 @@ typedef struct cli_point {
 
 // Zero-initialised is empty; freed with cli_reply_free.
 typedef struct cli_reply {
-    cli_text thinking, answer;
+    fe_text thinking, answer;
     cli_point *points; // [point_count], in the order of the text
     uint32_t point_count, point_capacity;
     uint32_t thinking_start; // index in the reply of the first token of the thinking's text
@@ -54,7 +54,7 @@ void cli_reply_free(cli_reply *reply);
 bool cli_reply_is_thinking(const cli_reply *reply);
 
 // Members "finish_reason", "usage", "exit" and "stats" of the JSON of a finished reply.
-void cli_reply_json(cli_json *json, const cli_reply *reply);
-void cli_signals_json(cli_json *json, const char *key, const sx_signals *signals);
+void cli_reply_json(json_writer *json, const cli_reply *reply);
+void cli_signals_json(json_writer *json, const char *key, const sx_signals *signals);
 
 #endif

@@ -9,7 +9,7 @@ enum { BINS = 10, PICTURES = 4, MOST_POINTS = 3000, LABEL_HEIGHT = 13 };
 
 // The file in the order its parts are read: prompts, then modes.
 typedef struct report {
-    cli_text *out;
+    fe_text *out;
     const cli_evaluation *evaluation;
     cli_score scores[CLI_MAXIMUM_MODES];
     cli_trust trust; // trust.full: the mode whose whole thinking is drawn, against which others are measured
@@ -58,7 +58,7 @@ static double thought(const cli_reply *reply, const cli_point *point)
 
 static void section(report *r, const char *title, const char *note)
 {
-    cli_text_printf(r->out, "<h2>%s</h2>\n<p class=\"note\">%s</p>\n", title, note);
+    fe_text_printf(r->out, "<h2>%s</h2>\n<p class=\"note\">%s</p>\n", title, note);
 }
 
 // ---- Table ----------------------------------------------------------------------------------------------------------
@@ -68,36 +68,36 @@ static void add_mode(report *r, uint32_t mode)
     const cli_score *s = &r->scores[mode];
     double low, high;
     cli_wilson(s->right, s->known, &low, &high);
-    cli_text_add(r->out, "<tr><td>");
+    fe_text_add(r->out, "<tr><td>");
     cli_html_text(r->out, r->evaluation->modes[mode]);
     if (s->known) {
-        cli_text_printf(r->out, "</td><td>%.1f %%</td><td>%.1f to %.1f", 100.0 * s->right / s->known, 100 * low,
-                        100 * high);
+        fe_text_printf(r->out, "</td><td>%.1f %%</td><td>%.1f to %.1f", 100.0 * s->right / s->known, 100 * low,
+                       100 * high);
     } else {
-        cli_text_add(r->out, "</td><td></td><td>");
+        fe_text_add(r->out, "</td><td></td><td>");
     }
-    cli_text_printf(r->out, "</td><td>%.1f</td><td>%.1f</td><td>%.3g</td><td>%.1f</td><td>%.2f</td><td>%llu</td><td>",
-                    mean((double)s->thinking_tokens, s->problems), mean((double)s->tokens, s->problems),
-                    mean(s->seconds, s->problems), cli_score_rate(s), cli_score_acceptance(s),
-                    (unsigned long long)s->cycles);
+    fe_text_printf(r->out, "</td><td>%.1f</td><td>%.1f</td><td>%.3g</td><td>%.1f</td><td>%.2f</td><td>%llu</td><td>",
+                   mean((double)s->thinking_tokens, s->problems), mean((double)s->tokens, s->problems),
+                   mean(s->seconds, s->problems), cli_score_rate(s), cli_score_acceptance(s),
+                   (unsigned long long)s->cycles);
     const char *separator = "";
     for (int reason = SX_REASON_NATURAL; reason <= SX_REASON_ANSWER_NOW; reason++) {
         if (!s->exits[reason]) continue;
-        cli_text_printf(r->out, "%s%u %s", separator, s->exits[reason], sx_exit_reason_name((sx_exit_reason)reason));
+        fe_text_printf(r->out, "%s%u %s", separator, s->exits[reason], sx_exit_reason_name((sx_exit_reason)reason));
         separator = ", ";
     }
-    cli_text_add(r->out, "</td></tr>\n");
+    fe_text_add(r->out, "</td></tr>\n");
 }
 
 static void add_table(report *r)
 {
     section(r, "All policies", "Means over the problems; accuracy with its 95 % interval (Wilson).");
-    cli_text_add(r->out, "<div class=\"wide\"><table>\n<tr><th>mode</th><th>accuracy</th><th>95 % interval</th>"
-                         "<th>thinking</th><th>tokens</th><th>seconds</th><th>tokens/s</th><th>per cycle</th>"
-                         "<th>cycles</th><th>left by</th></tr>\n");
+    fe_text_add(r->out, "<div class=\"wide\"><table>\n<tr><th>mode</th><th>accuracy</th><th>95 % interval</th>"
+                        "<th>thinking</th><th>tokens</th><th>seconds</th><th>tokens/s</th><th>per cycle</th>"
+                        "<th>cycles</th><th>left by</th></tr>\n");
     for (uint32_t i = 0; i < r->evaluation->mode_count; i++)
         add_mode(r, i);
-    cli_text_add(r->out, "</table></div>\n");
+    fe_text_add(r->out, "</table></div>\n");
 }
 
 // ---- Frontier -------------------------------------------------------------------------------------------------------
@@ -154,18 +154,17 @@ static void add_frontier(report *r)
         const char *series = r->evaluation->natural[i] ? "c" : s->exits[SX_REASON_SIGNALS] ? "a" : "b";
         const double x = cli_plot_x(&plot, mean((double)s->thinking_tokens, s->problems));
         const double y = cli_plot_y(&plot, (double)s->right / s->known);
-        cli_text_printf(r->out,
-                        "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke-opacity=\".4\"/>"
-                        "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>",
-                        series, x, x, cli_plot_y(&plot, low), cli_plot_y(&plot, high), series, x, y);
+        fe_text_printf(r->out,
+                       "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke-opacity=\".4\"/>"
+                       "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>",
+                       series, x, x, cli_plot_y(&plot, low), cli_plot_y(&plot, high), series, x, y);
         label wanted = {.x = x + 8, .y = y + 4, .width = 6.3 * (double)strlen(r->evaluation->modes[i])};
         if (wanted.x + wanted.width > plot.width) wanted.x = x - 8 - wanted.width;
         placed[labels] = place(placed, labels, wanted);
-        cli_text_printf(r->out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">", series, placed[labels].x,
-                        placed[labels].y);
+        fe_text_printf(r->out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">", series, placed[labels].x, placed[labels].y);
         labels++;
         cli_html_text(r->out, r->evaluation->modes[i]);
-        cli_text_add(r->out, "</text>\n");
+        fe_text_add(r->out, "</text>\n");
     }
     cli_plot_close(&plot);
 }
@@ -174,15 +173,15 @@ static void add_frontier(report *r)
 
 static void add_line(report *r, const cli_plot *plot, const cli_reply *reply, int signal, double scale)
 {
-    cli_text_printf(r->out, "<polyline class=\"%c\" points=\"", "abc"[signal]);
+    fe_text_printf(r->out, "<polyline class=\"%c\" points=\"", "abc"[signal]);
     for (uint32_t i = 0; i < reply->point_count; i++) {
         const sx_signals *s = &reply->points[i].smoothed;
         const double value = (double)(signal == 0 ? s->confidence : signal == 1 ? s->progress : s->remain) / scale;
         if (isfinite(value))
-            cli_text_printf(r->out, "%.1f,%.1f ", cli_plot_x(plot, thought(reply, &reply->points[i])),
-                            cli_plot_y(plot, value));
+            fe_text_printf(r->out, "%.1f,%.1f ", cli_plot_x(plot, thought(reply, &reply->points[i])),
+                           cli_plot_y(plot, value));
     }
-    cli_text_add(r->out, "\"/>\n");
+    fe_text_add(r->out, "\"/>\n");
 }
 
 // Below the axis, a lane for each mode that left early, with a mark where.
@@ -193,15 +192,15 @@ static void add_lanes(report *r, const cli_plot *plot, const cli_record *records
         if (!left_early(&records[i])) continue;
         const double x = cli_plot_x(plot, records[i].reply.stats.thinking_tokens);
         const char *verdict = !records[i].known ? "" : records[i].right ? ", right" : ", wrong";
-        cli_text_printf(r->out,
-                        "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
-                        "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>"
-                        "<text class=\"dim\" x=\"%.1f\" y=\"%.1f\"%s>",
-                        plot->left, plot->right, y, y, records[i].known && !records[i].right ? "b" : "a", x, y,
-                        x > plot->width * 0.7 ? x - 8 : x + 8, y + 4,
-                        x > plot->width * 0.7 ? " text-anchor=\"end\"" : "");
+        fe_text_printf(r->out,
+                       "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
+                       "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>"
+                       "<text class=\"dim\" x=\"%.1f\" y=\"%.1f\"%s>",
+                       plot->left, plot->right, y, y, records[i].known && !records[i].right ? "b" : "a", x, y,
+                       x > plot->width * 0.7 ? x - 8 : x + 8, y + 4,
+                       x > plot->width * 0.7 ? " text-anchor=\"end\"" : "");
         cli_html_text(r->out, r->evaluation->modes[records[i].mode]);
-        cli_text_printf(r->out, "%s</text>\n", verdict);
+        fe_text_printf(r->out, "%s</text>\n", verdict);
         y += LABEL_HEIGHT + 2;
     }
 }
@@ -214,9 +213,9 @@ static void add_trajectory(report *r, const cli_record *records, uint32_t count,
         longest = fmax(longest, (double)full->reply.points[i].smoothed.remain);
     for (uint32_t i = 0; i < count; i++)
         lanes += left_early(&records[i]);
-    cli_text_add(r->out, "<h3>");
+    fe_text_add(r->out, "<h3>");
     cli_html_text(r->out, full->prompt);
-    cli_text_add(r->out, "</h3>\n<figure>");
+    fe_text_add(r->out, "</h3>\n<figure>");
     cli_plot plot = {.out = r->out,
                      .width = 860,
                      .height = 230 + lanes * (LABEL_HEIGHT + 2),
@@ -231,7 +230,7 @@ static void add_trajectory(report *r, const cli_record *records, uint32_t count,
         add_line(r, &plot, &full->reply, signal, signal == 2 ? longest : 1);
     add_lanes(r, &plot, records, count);
     cli_plot_close(&plot);
-    cli_text_printf(r->out, "<figcaption>Tokens left: 1 is %.0f.</figcaption></figure>\n", longest);
+    fe_text_printf(r->out, "<figcaption>Tokens left: 1 is %.0f.</figcaption></figure>\n", longest);
 }
 
 static const cli_record *full_record(const report *r, const cli_record *records, uint32_t count)
@@ -276,7 +275,7 @@ static void add_reliability(report *r)
         sum[bin] += confidence;
         if (count[bin] > most) most = count[bin];
     }
-    cli_text_add(r->out, "<figure>");
+    fe_text_add(r->out, "<figure>");
     cli_plot plot = {.out = r->out,
                      .width = 420,
                      .height = 360,
@@ -287,33 +286,33 @@ static void add_reliability(report *r)
                      .x = "confidence at the exit",
                      .y = "right"};
     cli_plot_open(&plot);
-    cli_text_printf(r->out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", plot.left, plot.bottom,
-                    plot.right, plot.top);
+    fe_text_printf(r->out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", plot.left, plot.bottom,
+                   plot.right, plot.top);
     for (int bin = 0; bin < BINS; bin++) {
         double low, high;
         if (!count[bin]) continue;
         cli_wilson(right[bin], count[bin], &low, &high);
         const double x = cli_plot_x(&plot, sum[bin] / count[bin]);
-        cli_text_printf(r->out,
-                        "<g><title>%u of %u right</title><line class=\"a\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" "
-                        "y2=\"%.1f\" stroke-opacity=\".4\"/><circle class=\"a\" cx=\"%.1f\" cy=\"%.1f\" "
-                        "r=\"%.1f\"/></g>\n",
-                        right[bin], count[bin], x, x, cli_plot_y(&plot, low), cli_plot_y(&plot, high), x,
-                        cli_plot_y(&plot, (double)right[bin] / count[bin]), 3 + 6 * sqrt((double)count[bin] / most));
+        fe_text_printf(r->out,
+                       "<g><title>%u of %u right</title><line class=\"a\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" "
+                       "y2=\"%.1f\" stroke-opacity=\".4\"/><circle class=\"a\" cx=\"%.1f\" cy=\"%.1f\" "
+                       "r=\"%.1f\"/></g>\n",
+                       right[bin], count[bin], x, x, cli_plot_y(&plot, low), cli_plot_y(&plot, high), x,
+                       cli_plot_y(&plot, (double)right[bin] / count[bin]), 3 + 6 * sqrt((double)count[bin] / most));
     }
     cli_plot_close(&plot);
-    cli_text_add(r->out, "<figcaption>Reliability: how often the answer was right where thinking was left early (all "
-                         "modes), by the confidence there; bars are 95 % intervals.");
+    fe_text_add(r->out, "<figcaption>Reliability: how often the answer was right where thinking was left early (all "
+                        "modes), by the confidence there; bars are 95 % intervals.");
     if (isfinite(r->trust.auc_across))
-        cli_text_printf(r->out,
-                        " Of %u places where thinking was left, a right one had more confidence than a wrong one in "
-                        "%.1f %% of pairs (area under the curve)",
-                        r->trust.places, 100 * r->trust.auc_across);
+        fe_text_printf(r->out,
+                       " Of %u places where thinking was left, a right one had more confidence than a wrong one in "
+                       "%.1f %% of pairs (area under the curve)",
+                       r->trust.places, 100 * r->trust.auc_across);
     if (isfinite(r->trust.auc_within))
-        cli_text_printf(r->out, ", and in %.1f %% of those within one problem", 100 * r->trust.auc_within);
+        fe_text_printf(r->out, ", and in %.1f %% of those within one problem", 100 * r->trust.auc_within);
     if (isfinite(r->trust.correlation))
-        cli_text_printf(r->out, "; correlation with being right: %.2f.", r->trust.correlation);
-    cli_text_add(r->out, "</figcaption></figure>\n");
+        fe_text_printf(r->out, "; correlation with being right: %.2f.", r->trust.correlation);
+    fe_text_add(r->out, "</figcaption></figure>\n");
 }
 
 // ---- Tokens left ----------------------------------------------------------------------------------------------------
@@ -329,7 +328,7 @@ static void add_remain(report *r)
         points += record->reply.point_count;
     }
     const uint64_t every = points / MOST_POINTS + 1;
-    cli_text_add(r->out, "<figure>");
+    fe_text_add(r->out, "<figure>");
     cli_plot plot = {.out = r->out,
                      .width = 420,
                      .height = 360,
@@ -339,23 +338,23 @@ static void add_remain(report *r)
                      .x = "thinking tokens that were left",
                      .y = "foretold"};
     cli_plot_open(&plot);
-    cli_text_printf(r->out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", plot.left, plot.bottom,
-                    plot.right, plot.top);
+    fe_text_printf(r->out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", plot.left, plot.bottom,
+                   plot.right, plot.top);
     for (uint32_t i = 0; i < r->evaluation->count; i++) {
         const cli_reply *reply = &r->evaluation->records[i].reply;
         if (r->evaluation->records[i].mode != r->trust.full) continue;
         for (uint32_t k = 0; k < reply->point_count; k++) {
             const double foretold = (double)reply->points[k].smoothed.remain;
             if (seen++ % every || !isfinite(foretold)) continue;
-            cli_text_printf(r->out, "<circle class=\"c thin\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>",
-                            cli_plot_x(&plot, reply->stats.thinking_tokens - thought(reply, &reply->points[k])),
-                            cli_plot_y(&plot, foretold));
+            fe_text_printf(r->out, "<circle class=\"c thin\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>",
+                           cli_plot_x(&plot, reply->stats.thinking_tokens - thought(reply, &reply->points[k])),
+                           cli_plot_y(&plot, foretold));
         }
     }
     cli_plot_close(&plot);
-    cli_text_add(r->out,
-                 "<figcaption>Tokens left: foretold at the ends of steps against those that followed. Beyond the "
-                 "frame is drawn at its edge.</figcaption></figure>\n");
+    fe_text_add(r->out,
+                "<figcaption>Tokens left: foretold at the ends of steps against those that followed. Beyond the "
+                "frame is drawn at its edge.</figcaption></figure>\n");
 }
 
 // ---- Exits ----------------------------------------------------------------------------------------------------------
@@ -377,7 +376,7 @@ static void add_histogram(report *r, uint32_t mode)
         if (bins[bin] > most) most = bins[bin];
     }
     if (!total) return;
-    cli_text_add(r->out, "<figure>");
+    fe_text_add(r->out, "<figure>");
     cli_plot plot = {.out = r->out,
                      .width = 260,
                      .height = 150,
@@ -391,13 +390,13 @@ static void add_histogram(report *r, uint32_t mode)
     for (int bin = 0; bin < BINS; bin++) {
         const double left = cli_plot_x(&plot, (double)bin / BINS), right = cli_plot_x(&plot, (bin + 1.0) / BINS);
         const double top = cli_plot_y(&plot, bins[bin]);
-        cli_text_printf(r->out, "<rect class=\"a bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
-                        left + 1, top, right - left - 2, plot.bottom - top);
+        fe_text_printf(r->out, "<rect class=\"a bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", left + 1,
+                       top, right - left - 2, plot.bottom - top);
     }
     cli_plot_close(&plot);
-    cli_text_add(r->out, "<figcaption>");
+    fe_text_add(r->out, "<figcaption>");
     cli_html_text(r->out, r->evaluation->modes[mode]);
-    cli_text_add(r->out, "</figcaption></figure>\n");
+    fe_text_add(r->out, "</figcaption></figure>\n");
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -411,20 +410,20 @@ static void add_title(report *r)
                  {"Draft", evaluation->draft},
                  {"Device", evaluation->device},
                  {"Settings", evaluation->setting}};
-    cli_text_add(r->out, head);
-    cli_text_printf(r->out, "<h1>specexit evaluation</h1>\n<p>%u of %u problems, %u modes</p>\n<p class=\"note\">",
-                    r->scores[0].problems, evaluation->prompts, evaluation->mode_count);
+    fe_text_add(r->out, head);
+    fe_text_printf(r->out, "<h1>specexit evaluation</h1>\n<p>%u of %u problems, %u modes</p>\n<p class=\"note\">",
+                   r->scores[0].problems, evaluation->prompts, evaluation->mode_count);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         if (!*lines[i].text) continue;
-        cli_text_printf(r->out, "%s%s: ", i ? "<br/>" : "", lines[i].name);
+        fe_text_printf(r->out, "%s%s: ", i ? "<br/>" : "", lines[i].name);
         cli_html_text(r->out, lines[i].text);
     }
-    cli_text_add(r->out, "</p>\n");
+    fe_text_add(r->out, "</p>\n");
 }
 
-void cli_report(cli_text *out, const cli_evaluation *evaluation)
+void cli_report(fe_text *out, const cli_evaluation *evaluation)
 {
-    report *r = cli_allocate(1, sizeof *r);
+    report *r = fe_allocate(1, sizeof *r);
     r->out = out;
     r->evaluation = evaluation;
     r->trust = cli_evaluation_trust(evaluation);
@@ -433,21 +432,21 @@ void cli_report(cli_text *out, const cli_evaluation *evaluation)
     add_table(r);
     if (r->scores[0].known) add_frontier(r);
     if (r->trust.full == CLI_MAXIMUM_MODES) {
-        cli_text_add(out, "<p class=\"note\">No mode thought to its end with signals: there is nothing to draw of "
-                          "them. Include speculative among the modes.</p>\n");
+        fe_text_add(out, "<p class=\"note\">No mode thought to its end with signals: there is nothing to draw of "
+                         "them. Include speculative among the modes.</p>\n");
     } else {
         add_trajectories(r);
         section(r, "How far the signals can be trusted", "");
-        cli_text_add(out, "<div class=\"row\">\n");
+        fe_text_add(out, "<div class=\"row\">\n");
         add_reliability(r);
         add_remain(r);
-        cli_text_add(out, "</div>\n");
+        fe_text_add(out, "</div>\n");
         section(r, "Where the thinking was left", "Problems by the share of their whole thinking that was thought.");
-        cli_text_add(out, "<div class=\"row\">\n");
+        fe_text_add(out, "<div class=\"row\">\n");
         for (uint32_t i = 0; i < evaluation->mode_count; i++)
             if (!evaluation->natural[i]) add_histogram(r, i);
-        cli_text_add(out, "</div>\n");
+        fe_text_add(out, "</div>\n");
     }
-    cli_text_add(out, "</body>\n</html>\n");
+    fe_text_add(out, "</body>\n</html>\n");
     free(r);
 }

@@ -4,6 +4,6 @@
 
 #include "evaluation.h"
 
-void cli_report(cli_text *out, const cli_evaluation *evaluation);
+void cli_report(fe_text *out, const cli_evaluation *evaluation);
 
 #endif

@@ -4,6 +4,7 @@
 #include "live.h"
 #include "platform.h"
 #include "prompts.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static int read_prompt(cli_context *context, run_prompt *prompt)
     const cli_options *options = &context->options;
     bool standard_input = context->operand_count == 0 || strcmp(context->operands[0], "-") == 0;
     if (!standard_input) {
-        prompt->text = cli_copy_string(context->operands[0]);
+        prompt->text = fe_copy_string(context->operands[0]);
         return CLI_EXIT_OK;
     }
     if (cli_platform_is_terminal(CLI_STANDARD_INPUT) && !options->quiet)
@@ -56,10 +57,10 @@ static int prepare_prompt(cli_context *context, run_prompt *prompt)
     if (options->has_tokens) return CLI_EXIT_OK;
     if (options->system) cli_conversation_add(&prompt->conversation, SX_ROLE_SYSTEM, options->system, NULL);
     if (options->messages) {
-        cli_text message = {0};
+        fe_text message = {0};
         bool good = cli_conversation_read(&prompt->conversation, options->messages, &message);
         int code = good ? CLI_EXIT_OK : cli_fail(context, "%s", message.data);
-        cli_text_free(&message);
+        fe_text_free(&message);
         return code;
     }
     int code = read_prompt(context, prompt);
@@ -70,51 +71,51 @@ static int prepare_prompt(cli_context *context, run_prompt *prompt)
 
 // ---- --json ---------------------------------------------------------------------------------------------------------
 
-static void write_line(cli_context *context, cli_text *line)
+static void write_line(cli_context *context, fe_text *line)
 {
-    cli_text_add(line, "\n");
+    fe_text_add(line, "\n");
     cli_terminal_write(&context->terminal, line->data, line->length, CLI_PLAIN);
     cli_terminal_flush(&context->terminal);
-    cli_text_free(line);
+    fe_text_free(line);
 }
 
-static void json_text(cli_json *json, const sx_event *event)
+static void text_json(json_writer *json, const sx_event *event)
 {
-    cli_json_key(json, "delta");
-    cli_json_open(json, '{');
-    cli_json_key(json, event->channel == SX_CHANNEL_THINKING ? "reasoning_content" : "content");
-    cli_json_bytes(json, event->text, event->length);
-    cli_json_close(json, '}');
-    cli_json_put_integer(json, "first_token", event->first_token);
-    cli_json_key(json, "tokens");
-    cli_json_open(json, '[');
+    json_key(json, "delta");
+    json_open(json, '{');
+    json_key(json, event->channel == SX_CHANNEL_THINKING ? "reasoning_content" : "content");
+    json_bytes(json, event->text, event->length);
+    json_close(json, '}');
+    json_put_integer(json, "first_token", event->first_token);
+    json_key(json, "tokens");
+    json_open(json, '[');
     for (uint32_t i = 0; i < event->token_count; i++)
-        cli_json_integer(json, event->tokens[i]);
-    cli_json_close(json, ']');
+        json_integer(json, event->tokens[i]);
+    json_close(json, ']');
 }
 
-static void json_signals(cli_json *json, const sx_event *event)
+static void signals_json(json_writer *json, const sx_event *event)
 {
-    cli_json_put_integer(json, "token_index", event->token_index);
-    cli_json_put_boolean(json, "boundary", event->boundary);
+    json_put_integer(json, "token_index", event->token_index);
+    json_put_boolean(json, "boundary", event->boundary);
     if (event->has_signals) {
         cli_signals_json(json, "raw", &event->raw);
         cli_signals_json(json, "smoothed", &event->smoothed);
     }
-    cli_json_put_number(json, "margin", (double)event->margin);
-    cli_json_put_number(json, "entropy", (double)event->entropy);
+    json_put_number(json, "margin", (double)event->margin);
+    json_put_number(json, "entropy", (double)event->entropy);
 }
 
-static void json_done(cli_json *json, const cli_reply *reply)
+static void done_json(json_writer *json, const cli_reply *reply)
 {
-    cli_json_key(json, "message");
-    cli_json_open(json, '{');
-    cli_json_put_string(json, "role", "assistant");
-    cli_json_key(json, "reasoning_content");
-    cli_json_bytes(json, cli_text_string(&reply->thinking), reply->thinking.length);
-    cli_json_key(json, "content");
-    cli_json_bytes(json, cli_text_string(&reply->answer), reply->answer.length);
-    cli_json_close(json, '}');
+    json_key(json, "message");
+    json_open(json, '{');
+    json_put_string(json, "role", "assistant");
+    json_key(json, "reasoning_content");
+    json_bytes(json, fe_text_string(&reply->thinking), reply->thinking.length);
+    json_key(json, "content");
+    json_bytes(json, fe_text_string(&reply->answer), reply->answer.length);
+    json_close(json, '}');
     cli_reply_json(json, reply);
 }
 
@@ -125,31 +126,31 @@ static void json_event(void *user, const sx_event *event, const cli_reply *reply
                                         [SX_EVENT_SIGNALS] = "signals",
                                         [SX_EVENT_EXIT] = "exit",
                                         [SX_EVENT_DONE] = "done"};
-    cli_text line = {0};
-    cli_json json = {.out = &line};
-    cli_json_open(&json, '{');
-    cli_json_put_string(&json, "event", names[event->kind]);
+    fe_text line = {0};
+    json_writer json = {.out = &line};
+    json_open(&json, '{');
+    json_put_string(&json, "event", names[event->kind]);
     switch (event->kind) {
     case SX_EVENT_PREFILL:
-        cli_json_put_integer(&json, "done", event->prefill_done);
-        cli_json_put_integer(&json, "total", event->prefill_total);
+        json_put_integer(&json, "done", event->prefill_done);
+        json_put_integer(&json, "total", event->prefill_total);
         break;
     case SX_EVENT_TEXT:
-        json_text(&json, event);
+        text_json(&json, event);
         break;
     case SX_EVENT_SIGNALS:
-        json_signals(&json, event);
+        signals_json(&json, event);
         break;
     case SX_EVENT_EXIT:
-        cli_json_put_string(&json, "reason", sx_exit_reason_name(event->exit_reason));
-        cli_json_put_string(&json, "sentence", reply->exit_sentence);
-        json_signals(&json, event);
+        json_put_string(&json, "reason", sx_exit_reason_name(event->exit_reason));
+        json_put_string(&json, "sentence", reply->exit_sentence);
+        signals_json(&json, event);
         break;
     case SX_EVENT_DONE:
-        json_done(&json, reply);
+        done_json(&json, reply);
         break;
     }
-    cli_json_close(&json, '}');
+    json_close(&json, '}');
     write_line(user, &line);
 }
 

@@ -54,92 +54,92 @@ double cli_score_rate(const cli_score *score)
     return score->seconds > 0 ? (double)score->tokens / score->seconds : 0;
 }
 
-void cli_score_members(cli_json *json, const char *mode, const cli_score *score)
+void cli_score_members(json_writer *json, const char *mode, const cli_score *score)
 {
     double low, high;
     cli_wilson(score->right, score->known, &low, &high);
-    cli_json_put_string(json, "mode", mode);
-    cli_json_put_integer(json, "problems", score->problems);
-    cli_json_put_number(json, "accuracy", score->known ? (double)score->right / score->known : (double)NAN);
-    cli_json_put_number(json, "accuracy_low", low);
-    cli_json_put_number(json, "accuracy_high", high);
-    cli_json_put_integer(json, "right", score->right);
-    cli_json_put_integer(json, "known", score->known);
-    cli_json_put_integer(json, "prompt_tokens", score->prompt_tokens);
-    cli_json_put_integer(json, "thinking_tokens", score->thinking_tokens);
-    cli_json_put_integer(json, "tokens", score->tokens);
-    cli_json_put_integer(json, "forced_tokens", score->forced_tokens);
-    cli_json_put_integer(json, "cycles", score->cycles);
-    cli_json_put_integer(json, "drafted", score->drafted);
-    cli_json_put_integer(json, "accepted", score->accepted);
-    cli_json_put_number(json, "acceptance_length", cli_score_acceptance(score));
-    cli_json_put_number(json, "seconds", score->seconds);
-    cli_json_put_number(json, "tokens_per_second", cli_score_rate(score));
-    cli_json_put_number(json, "prefill_seconds", score->prefill_seconds);
-    cli_json_put_number(json, "decode_seconds", score->decode_seconds);
-    cli_json_put_number(json, "first_token_seconds", score->first_token_seconds);
-    cli_json_put_integer(json, "submits", score->submits);
-    cli_json_put_integer(json, "readbacks", score->readbacks);
-    cli_json_put_integer(json, "readback_bytes", score->readback_bytes);
-    cli_json_put_integer(json, "unfinished", score->unfinished);
-    if (score->watched) cli_json_put_integer(json, "unlike_profile", score->unlike);
-    cli_json_key(json, "exits");
-    cli_json_open(json, '{');
+    json_put_string(json, "mode", mode);
+    json_put_integer(json, "problems", score->problems);
+    json_put_number(json, "accuracy", score->known ? (double)score->right / score->known : (double)NAN);
+    json_put_number(json, "accuracy_low", low);
+    json_put_number(json, "accuracy_high", high);
+    json_put_integer(json, "right", score->right);
+    json_put_integer(json, "known", score->known);
+    json_put_integer(json, "prompt_tokens", score->prompt_tokens);
+    json_put_integer(json, "thinking_tokens", score->thinking_tokens);
+    json_put_integer(json, "tokens", score->tokens);
+    json_put_integer(json, "forced_tokens", score->forced_tokens);
+    json_put_integer(json, "cycles", score->cycles);
+    json_put_integer(json, "drafted", score->drafted);
+    json_put_integer(json, "accepted", score->accepted);
+    json_put_number(json, "acceptance_length", cli_score_acceptance(score));
+    json_put_number(json, "seconds", score->seconds);
+    json_put_number(json, "tokens_per_second", cli_score_rate(score));
+    json_put_number(json, "prefill_seconds", score->prefill_seconds);
+    json_put_number(json, "decode_seconds", score->decode_seconds);
+    json_put_number(json, "first_token_seconds", score->first_token_seconds);
+    json_put_integer(json, "submits", score->submits);
+    json_put_integer(json, "readbacks", score->readbacks);
+    json_put_integer(json, "readback_bytes", score->readback_bytes);
+    json_put_integer(json, "unfinished", score->unfinished);
+    if (score->watched) json_put_integer(json, "unlike_profile", score->unlike);
+    json_key(json, "exits");
+    json_open(json, '{');
     for (int reason = 0; reason <= SX_REASON_ANSWER_NOW; reason++)
         if (score->exits[reason])
-            cli_json_put_integer(json, sx_exit_reason_name((sx_exit_reason)reason), score->exits[reason]);
-    cli_json_close(json, '}');
+            json_put_integer(json, sx_exit_reason_name((sx_exit_reason)reason), score->exits[reason]);
+    json_close(json, '}');
 }
 
-static void add_json(cli_text *out, const cli_score_list *list, uint32_t mode)
+static void add_json(fe_text *out, const cli_score_list *list, uint32_t mode)
 {
-    cli_json json = {.out = out};
-    cli_json_open(&json, '{');
+    json_writer json = {.out = out};
+    json_open(&json, '{');
     cli_score_members(&json, list->modes[mode], &list->scores[mode]);
-    cli_json_put_string(&json, "model", list->model);
-    cli_json_put_string(&json, "device", list->device);
-    cli_json_close(&json, '}');
-    cli_text_add(out, "\n");
+    json_put_string(&json, "model", list->model);
+    json_put_string(&json, "device", list->device);
+    json_close(&json, '}');
+    fe_text_add(out, "\n");
 }
 
-static void add_row(cli_text *out, const char *mode, int width, const cli_score *score, bool full)
+static void add_row(fe_text *out, const char *mode, int width, const cli_score *score, bool full)
 {
     double low, high;
     cli_wilson(score->right, score->known, &low, &high);
-    cli_text_printf(out, "%-*s ", width, mode);
+    fe_text_printf(out, "%-*s ", width, mode);
     if (score->known) {
-        cli_text_printf(out, "%8.1f %%", 100.0 * score->right / score->known);
-        if (full) cli_text_printf(out, " %6.1f to %5.1f", 100 * low, 100 * high);
+        fe_text_printf(out, "%8.1f %%", 100.0 * score->right / score->known);
+        if (full) fe_text_printf(out, " %6.1f to %5.1f", 100 * low, 100 * high);
     } else {
-        cli_text_printf(out, full ? "%10s %15s" : "%10s", "-", "-");
+        fe_text_printf(out, full ? "%10s %15s" : "%10s", "-", "-");
     }
-    cli_text_printf(out, " %10llu %9llu %8llu %10.2f %9.2f", (unsigned long long)score->thinking_tokens,
-                    (unsigned long long)score->tokens, (unsigned long long)score->cycles, cli_score_acceptance(score),
-                    score->seconds);
-    if (full) cli_text_printf(out, " %9.1f", cli_score_rate(score));
-    cli_text_add(out, "\n");
+    fe_text_printf(out, " %10llu %9llu %8llu %10.2f %9.2f", (unsigned long long)score->thinking_tokens,
+                   (unsigned long long)score->tokens, (unsigned long long)score->cycles, cli_score_acceptance(score),
+                   score->seconds);
+    if (full) fe_text_printf(out, " %9.1f", cli_score_rate(score));
+    fe_text_add(out, "\n");
 }
 
-static void add_saving(cli_text *out, const char *mode, const cli_score *score, const char *baseline,
+static void add_saving(fe_text *out, const char *mode, const cli_score *score, const char *baseline,
                        const cli_score *base)
 {
     if (base->thinking_tokens == 0 || score->seconds <= 0) return;
     double fewer = 100 * (1 - (double)score->thinking_tokens / (double)base->thinking_tokens);
     double faster = base->seconds / score->seconds;
-    cli_text_printf(out, "%s against %s: ", mode, baseline);
+    fe_text_printf(out, "%s against %s: ", mode, baseline);
     if (fabs(fewer) < 0.05) {
-        cli_text_add(out, "the same number of thinking tokens");
+        fe_text_add(out, "the same number of thinking tokens");
     } else {
-        cli_text_printf(out, "%.1f %% %s thinking tokens", fabs(fewer), fewer >= 0 ? "fewer" : "more");
+        fe_text_printf(out, "%.1f %% %s thinking tokens", fabs(fewer), fewer >= 0 ? "fewer" : "more");
     }
-    cli_text_printf(out, ", %.2f times %s", faster >= 1 ? faster : 1 / faster, faster >= 1 ? "faster" : "slower");
+    fe_text_printf(out, ", %.2f times %s", faster >= 1 ? faster : 1 / faster, faster >= 1 ? "faster" : "slower");
     if (score->known && base->known)
-        cli_text_printf(out, ", accuracy %+.1f points",
-                        100.0 * ((double)score->right / score->known - (double)base->right / base->known));
-    cli_text_add(out, "\n");
+        fe_text_printf(out, ", accuracy %+.1f points",
+                       100.0 * ((double)score->right / score->known - (double)base->right / base->known));
+    fe_text_add(out, "\n");
 }
 
-static void add_table(cli_text *out, const cli_score_list *list, bool full)
+static void add_table(fe_text *out, const cli_score_list *list, bool full)
 {
     const char *const *modes = list->modes;
     int width = (int)strlen("mode");
@@ -148,27 +148,27 @@ static void add_table(cli_text *out, const cli_score_list *list, bool full)
         width = (int)strlen(modes[i]) > width ? (int)strlen(modes[i]) : width;
         if (strcmp(modes[i], "speculative") == 0) baseline = i;
     }
-    cli_text_printf(out, full ? "%-*s %10s %15s" : "%-*s %10s", width, "mode", "accuracy", "95 % interval");
-    cli_text_printf(out, " %10s %9s %8s %10s %9s", "thinking", "tokens", "cycles", "per cycle", "seconds");
-    cli_text_add(out, full ? "  tokens/s\n" : "\n");
+    fe_text_printf(out, full ? "%-*s %10s %15s" : "%-*s %10s", width, "mode", "accuracy", "95 % interval");
+    fe_text_printf(out, " %10s %9s %8s %10s %9s", "thinking", "tokens", "cycles", "per cycle", "seconds");
+    fe_text_add(out, full ? "  tokens/s\n" : "\n");
     for (uint32_t i = 0; i < list->count; i++)
         add_row(out, modes[i], width, &list->scores[i], full);
-    cli_text_add(out, "\n");
+    fe_text_add(out, "\n");
     for (uint32_t i = 0; i < list->count; i++)
         if (i != baseline) add_saving(out, modes[i], &list->scores[i], modes[baseline], &list->scores[baseline]);
     for (uint32_t i = 0; i < list->count; i++)
         if (list->scores[i].unlike)
-            cli_text_printf(out, "%s: %u of %u problems look unlike those its profile was calibrated on\n", modes[i],
-                            list->scores[i].unlike, list->scores[i].watched);
+            fe_text_printf(out, "%s: %u of %u problems look unlike those its profile was calibrated on\n", modes[i],
+                           list->scores[i].unlike, list->scores[i].watched);
 }
 
 void cli_scores_print(cli_terminal *terminal, const cli_score_list *list, const char *heading, bool full, bool as_json)
 {
-    cli_text out = {0};
+    fe_text out = {0};
     for (uint32_t i = 0; as_json && i < list->count; i++)
         add_json(&out, list, i);
     if (!as_json) {
-        cli_text_printf(&out, "%s · %s · %s\n\n", heading, list->model, list->device);
+        fe_text_printf(&out, "%s · %s · %s\n\n", heading, list->model, list->device);
         add_table(&out, list, full);
     }
     cli_terminal_print(terminal, &out);

@@ -24,7 +24,7 @@ double cli_score_rate(const cli_score *score); // tokens of replies a second
 void cli_wilson(uint32_t right, uint32_t known, double *low, double *high);
 
 // Members of an open object: "mode", "problems", "accuracy", ...
-void cli_score_members(cli_json *json, const char *mode, const cli_score *score);
+void cli_score_members(json_writer *json, const char *mode, const cli_score *score);
 // The scores of all modes, and what made them.
 typedef struct cli_score_list {
     const char *const *modes; // [count]

@@ -3,16 +3,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-void cli_spark(cli_text *out, const float *values, uint32_t count)
+void cli_spark(fe_text *out, const float *values, uint32_t count)
 {
     static const char *const levels[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     for (uint32_t i = 0; i < count; i++) {
         if (isnan(values[i])) {
-            cli_text_add(out, " ");
+            fe_text_add(out, " ");
             continue;
         }
         float clamped = values[i] < 0 ? 0 : values[i] > 1 ? 1 : values[i];
-        cli_text_add(out, levels[(int)(clamped * 7 + 0.5f)]);
+        fe_text_add(out, levels[(int)(clamped * 7 + 0.5f)]);
     }
 }
 
@@ -24,8 +24,8 @@ static float pick(const cli_point *point, int signal)
 // One column shows the mean over the tokens that fall into it.
 static void resample(const cli_reply *reply, uint32_t length, int signal, float *columns, unsigned width)
 {
-    double *sums = cli_allocate(width, sizeof *sums);
-    unsigned *counts = cli_allocate(width, sizeof *counts);
+    double *sums = fe_allocate(width, sizeof *sums);
+    unsigned *counts = fe_allocate(width, sizeof *counts);
     for (uint32_t i = 0; i < reply->point_count; i++) {
         const cli_point *point = &reply->points[i];
         float value = pick(point, signal);
@@ -42,8 +42,7 @@ static void resample(const cli_reply *reply, uint32_t length, int signal, float 
     free(counts);
 }
 
-void cli_signal_lines(cli_text *out, const cli_reply *natural, uint32_t left_after, const char *sentence,
-                      unsigned width)
+void cli_signal_lines(fe_text *out, const cli_reply *natural, uint32_t left_after, const char *sentence, unsigned width)
 {
     static const char *const names[] = {"confidence", "progress", "remain"};
     uint32_t length = natural->stats.thinking_tokens;
@@ -52,7 +51,7 @@ void cli_signal_lines(cli_text *out, const cli_reply *natural, uint32_t left_aft
         any = any || natural->points[i].has_signals;
     if (!any || length == 0) return;
     if (width > length) width = length;
-    float *columns = cli_allocate(width, sizeof *columns);
+    float *columns = fe_allocate(width, sizeof *columns);
     for (int signal = 0; signal < 3; signal++) {
         resample(natural, length, signal, columns, width);
         float highest = 0, last = columns[width - 1];
@@ -60,16 +59,16 @@ void cli_signal_lines(cli_text *out, const cli_reply *natural, uint32_t left_aft
             highest = columns[i] > highest ? columns[i] : highest;
         for (unsigned i = 0; signal == 2 && i < width; i++)
             columns[i] = highest > 0 ? columns[i] / highest : columns[i];
-        cli_text_printf(out, "  %-11s", names[signal]);
+        fe_text_printf(out, "  %-11s", names[signal]);
         cli_spark(out, columns, width);
-        cli_text_printf(out, signal == 2 ? " %.0f\n" : " %.2f\n", (double)last);
+        fe_text_printf(out, signal == 2 ? " %.0f\n" : " %.2f\n", (double)last);
     }
     if (left_after) {
         unsigned column = (unsigned)((uint64_t)(left_after - 1) * width / length);
         if (column >= width) column = width - 1;
-        cli_text_printf(out, "  %*s▲ after %u of %u thinking tokens", 11 + (int)column, "", left_after, length);
-        if (*sentence) cli_text_printf(out, ": %s", sentence);
-        cli_text_add(out, "\n");
+        fe_text_printf(out, "  %*s▲ after %u of %u thinking tokens", 11 + (int)column, "", left_after, length);
+        if (*sentence) fe_text_printf(out, ": %s", sentence);
+        fe_text_add(out, "\n");
     }
     free(columns);
 }

@@ -2,6 +2,7 @@
 #include "interrupt.h"
 #include "options.h"
 #include "platform.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -169,12 +170,12 @@ void cli_status_clear(cli_terminal *terminal)
     terminal->status_shown = false;
 }
 
-void cli_terminal_print(cli_terminal *terminal, cli_text *text)
+void cli_terminal_print(cli_terminal *terminal, fe_text *text)
 {
     cli_status_clear(terminal);
-    cli_terminal_write(terminal, cli_text_string(text), text->length, CLI_PLAIN);
+    cli_terminal_write(terminal, fe_text_string(text), text->length, CLI_PLAIN);
     cli_terminal_flush(terminal);
-    cli_text_free(text);
+    fe_text_free(text);
 }
 
 void cli_terminal_close(cli_terminal *terminal)
@@ -184,18 +185,18 @@ void cli_terminal_close(cli_terminal *terminal)
     cli_status_clear(terminal);
 }
 
-void cli_bar(cli_text *out, double share, unsigned width)
+void cli_bar(fe_text *out, double share, unsigned width)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     if (!(share > 0)) share = 0;
     if (share > 1) share = 1;
     unsigned filled = (unsigned)(share * width * 8 + 0.5), used = filled / 8;
     for (unsigned i = 0; i < used; i++)
-        cli_text_add(out, "█");
+        fe_text_add(out, "█");
     if (filled % 8) {
-        cli_text_add(out, eighths[filled % 8]);
+        fe_text_add(out, eighths[filled % 8]);
         used++;
     }
     for (; used < width; used++)
-        cli_text_add(out, "░");
+        fe_text_add(out, "░");
 }

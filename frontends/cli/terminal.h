@@ -5,7 +5,7 @@
 #ifndef CLI_TERMINAL_H
 #define CLI_TERMINAL_H
 
-#include "text.h"
+#include "common/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ void cli_terminal_write(cli_terminal *terminal, const char *text, size_t length,
 void cli_terminal_end_line(cli_terminal *terminal, unsigned blank);
 void cli_terminal_flush(cli_terminal *terminal);
 // Writes a finished piece of output where the status line stood, and frees it.
-void cli_terminal_print(cli_terminal *terminal, cli_text *text);
+void cli_terminal_print(cli_terminal *terminal, fe_text *text);
 
 // Shows the status line, cut to the width; drawn at most 15 times a second unless `now`.
 void cli_status(cli_terminal *terminal, const char *text, bool now);
@@ -54,7 +54,7 @@ const char *cli_style_begin(bool color, cli_style style);
 const char *cli_style_end(bool color);
 
 // [#####-----] in block characters, `width` columns; `share` is clamped to 0..1.
-void cli_bar(cli_text *out, double share, unsigned width);
+void cli_bar(fe_text *out, double share, unsigned width);
 
 double cli_seconds(void); // monotonic
 

@@ -3,91 +3,15 @@
 #include "platform.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void out_of_memory(void)
+void fe_out_of_memory(void)
 {
     fputs("specexit: out of memory; close other programs, or use a smaller file\n", stderr);
     exit(1);
-}
-
-void *cli_allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count ? count : 1, size ? size : 1);
-    if (!memory) out_of_memory();
-    return memory;
-}
-
-void *cli_reallocate(void *memory, size_t count, size_t size)
-{
-    if (size && count > SIZE_MAX / size) out_of_memory();
-    void *grown = realloc(memory, count && size ? count * size : 1);
-    if (!grown) out_of_memory();
-    return grown;
-}
-
-char *cli_copy_string(const char *string)
-{
-    size_t size = strlen(string) + 1;
-    return memcpy(cli_allocate(size, 1), string, size);
-}
-
-static void reserve(cli_text *text, size_t more)
-{
-    if (more > SIZE_MAX / 4 - text->length) out_of_memory();
-    size_t needed = text->length + more + 1;
-    if (needed <= text->capacity) return;
-    text->capacity = needed * 2;
-    text->data = cli_reallocate(text->data, text->capacity, 1);
-}
-
-void cli_text_append(cli_text *text, const char *bytes, size_t length)
-{
-    reserve(text, length);
-    if (length) memcpy(text->data + text->length, bytes, length);
-    text->length += length;
-    text->data[text->length] = 0;
-}
-
-void cli_text_add(cli_text *text, const char *string)
-{
-    cli_text_append(text, string, strlen(string));
-}
-
-void cli_text_printf(cli_text *text, const char *format, ...)
-{
-    va_list arguments, again;
-    va_start(arguments, format);
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    if (length > 0) {
-        reserve(text, (size_t)length);
-        vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
-        text->length += (size_t)length;
-    }
-    va_end(again);
-}
-
-const char *cli_text_string(const cli_text *text)
-{
-    return text->data ? text->data : "";
-}
-
-void cli_text_clear(cli_text *text)
-{
-    text->length = 0;
-    if (text->data) text->data[0] = 0;
-}
-
-void cli_text_free(cli_text *text)
-{
-    free(text->data);
-    *text = (cli_text){0};
 }
 
 char *cli_read_all(const char *path, size_t limit, size_t *length, char *message, size_t message_size)
@@ -99,13 +23,13 @@ char *cli_read_all(const char *path, size_t limit, size_t *length, char *message
         snprintf(message, message_size, "%s: cannot be opened: %s", path, strerror(errno));
         return NULL;
     }
-    cli_text text = {0};
+    fe_text text = {0};
     char block[65536];
     ptrdiff_t got = 1;
     errno = EINTR;
     while (text.length <= limit && got > 0 && cli_interrupt_wait(file)) {
         got = cli_platform_read(file, block, sizeof block);
-        if (got > 0) cli_text_append(&text, block, (size_t)got);
+        if (got > 0) fe_text_append(&text, block, (size_t)got);
     }
     int failure = got ? errno : 0; // left by a signal, or by an error
     if (!standard_input) cli_platform_close(file);
@@ -114,11 +38,11 @@ char *cli_read_all(const char *path, size_t limit, size_t *length, char *message
     } else if (failure) {
         snprintf(message, message_size, "%s: cannot be read: %s", name, strerror(failure));
     } else {
-        if (!text.data) cli_text_append(&text, "", 0);
+        if (!text.data) fe_text_append(&text, "", 0);
         if (length) *length = text.length;
         return text.data;
     }
-    cli_text_free(&text);
+    fe_text_free(&text);
     return NULL;
 }
 
@@ -166,18 +90,4 @@ size_t cli_text_fit(const char *text, size_t limit)
         at += bytes;
     }
     return (size_t)(at - start);
-}
-
-size_t cli_utf8_sequence(const char *bytes, size_t left)
-{
-    const unsigned char *text = (const unsigned char *)bytes;
-    unsigned char lead = text[0];
-    if (lead < 0x80) return 1;
-    size_t count = lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-    if (count == 0 || count > left) return 0;
-    for (size_t i = 1; i < count; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f)) return 0;
-    if ((lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f)) return 0;
-    return count;
 }

@@ -39,14 +39,14 @@ typedef struct tracer {
 
 // ---- Telling -------------------------------------------------------------------------------------------------------
 
-static void add_time(cli_text *line, double seconds)
+static void add_time(fe_text *line, double seconds)
 {
     if (seconds >= 5400)
-        cli_text_printf(line, "%.1f h", seconds / 3600);
+        fe_text_printf(line, "%.1f h", seconds / 3600);
     else if (seconds >= 90)
-        cli_text_printf(line, "%.0f min", seconds / 60);
+        fe_text_printf(line, "%.0f min", seconds / 60);
     else
-        cli_text_printf(line, "%.0f s", seconds);
+        fe_text_printf(line, "%.0f s", seconds);
 }
 
 static void show_progress(tracer *run, const char *what, uint32_t number)
@@ -55,19 +55,19 @@ static void show_progress(tracer *run, const char *what, uint32_t number)
     if (!cli_status_due(terminal)) return;
     const double spent = cli_seconds() - run->begin;
     const uint32_t left = run->order_count - run->made;
-    cli_text line = {0};
-    cli_text_add(&line, "tracing ");
+    fe_text line = {0};
+    fe_text_add(&line, "tracing ");
     cli_bar(&line, (double)run->at / run->problems.count, 20);
-    cli_text_printf(&line, " prompt %u of %u · %s %u", run->at + 1, run->problems.count, what, number);
+    fe_text_printf(&line, " prompt %u of %u · %s %u", run->at + 1, run->problems.count, what, number);
     if (run->made) {
-        cli_text_add(&line, " · ");
+        fe_text_add(&line, " · ");
         add_time(&line, spent / run->made * left);
-        cli_text_add(&line, " left");
+        fe_text_add(&line, " left");
     }
-    cli_text_add(&line, " · ");
+    fe_text_add(&line, " · ");
     cli_format_bytes(&line, sx_trace_writer_bytes(run->writer));
     cli_status(terminal, line.data, false);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 static void on_event(void *user, const sx_event *event, const cli_reply *reply)
@@ -87,7 +87,7 @@ static void on_step(void *user)
     show_progress(run, "token", run->ahead.tokens);
 }
 
-static void tell(tracer *run, const cli_text *line)
+static void tell(tracer *run, const fe_text *line)
 {
     if (run->context->options.quiet) return;
     cli_status_clear(&run->context->terminal);
@@ -104,24 +104,24 @@ static void tell_size(tracer *run)
     const uint64_t longest = options->maximum_tokens ? options->maximum_tokens : info.context;
     const uint64_t most = prompts * longest * (options->steps_only ? 4 : state + 4),
                    free_bytes = sx_disk_free(options->output);
-    cli_text line = {0};
-    cli_text_printf(&line, "%s: a %s takes ", options->output, options->steps_only ? "step" : "token of thinking");
+    fe_text line = {0};
+    fe_text_printf(&line, "%s: a %s takes ", options->output, options->steps_only ? "step" : "token of thinking");
     cli_format_bytes(&line, state + 4);
-    cli_text_printf(&line, "; %llu prompt%s", (unsigned long long)prompts, prompts == 1 ? "" : "s");
+    fe_text_printf(&line, "; %llu prompt%s", (unsigned long long)prompts, prompts == 1 ? "" : "s");
     if (options->steps_only) {
-        cli_text_printf(&line, " of 50 steps: ");
+        fe_text_printf(&line, " of 50 steps: ");
         cli_format_bytes(&line, prompts * 50 * (state + 20));
     } else {
-        cli_text_printf(&line, " of at most %llu tokens: up to ", (unsigned long long)longest);
+        fe_text_printf(&line, " of at most %llu tokens: up to ", (unsigned long long)longest);
         cli_format_bytes(&line, most);
     }
     if (free_bytes) {
-        cli_text_add(&line, "; ");
+        fe_text_add(&line, "; ");
         cli_format_bytes(&line, free_bytes);
-        cli_text_add(&line, " of the disk are free");
+        fe_text_add(&line, " of the disk are free");
     }
     tell(run, &line);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 // ---- One prompt ----------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ static void list_boundaries(tracer *run)
 {
     const uint32_t most = run->context->options.boundaries;
     run->boundary_count = 0;
-    run->boundaries = cli_reallocate(run->boundaries, run->span.count + 1, sizeof *run->boundaries);
+    run->boundaries = fe_reallocate(run->boundaries, run->span.count + 1, sizeof *run->boundaries);
     for (uint32_t i = 0; i < run->span.count; i++)
         if (sx_engine_ends_step(run->engine, run->tokens[run->span.first + i]))
             run->boundaries[run->boundary_count++] = (sx_trace_boundary){.index = i};
@@ -161,8 +161,8 @@ static sx_status read_states(tracer *run, sx_error *error)
 {
     const uint32_t width = run->identity.state_width, count = run->span.count;
     const bool steps_only = run->context->options.steps_only;
-    run->states = cli_reallocate(run->states, (size_t)count * width + 1, sizeof *run->states);
-    run->state_index = cli_reallocate(run->state_index, count + 1, sizeof *run->state_index);
+    run->states = fe_reallocate(run->states, (size_t)count * width + 1, sizeof *run->states);
+    run->state_index = fe_reallocate(run->state_index, count + 1, sizeof *run->state_index);
     const sx_status status = sx_session_states(run->session, run->span.first, count, run->states, error);
     run->state_count = 0;
     for (uint32_t i = 0, b = 0; i < count; i++) {
@@ -213,7 +213,7 @@ static sx_status probe_boundary(tracer *run, const cli_problem *problem, sx_trac
             sx_engine_detokenize(run->engine, answer->tokens, answer->count - answer->ended, &text, &length, error);
     if (status == SX_OK) status = sureness(run, answer, text, boundary, error);
     if (status == SX_OK && answer->ended) {
-        if (cli_check_same(&run->checker, text, cli_text_string(&run->reply.answer)))
+        if (cli_check_same(&run->checker, text, fe_text_string(&run->reply.answer)))
             boundary->flags |= SX_TRACE_SAME_AS_FINAL;
         if (problem->answer && cli_check_answer(&run->checker, problem->prompt, text, problem->answer))
             boundary->flags |= SX_TRACE_RIGHT;
@@ -228,11 +228,11 @@ static sx_status probe_boundaries(tracer *run, const cli_problem *problem, sx_er
     const cli_options *options = &run->context->options;
     const uint32_t final_count = run->token_count - run->span.answer;
     const uint32_t capacity = options->answer_tokens ? options->answer_tokens : 2 * final_count + 16;
-    uint32_t *guess = cli_allocate(capacity + final_count, sizeof *guess);
+    uint32_t *guess = fe_allocate(capacity + final_count, sizeof *guess);
     sx_forced_answer answer = {.exit_message = options->policy.exit_message,
                                .capacity = capacity,
-                               .tokens = cli_allocate(capacity, sizeof(uint32_t)),
-                               .logprobs = cli_allocate(capacity, sizeof(float))};
+                               .tokens = fe_allocate(capacity, sizeof(uint32_t)),
+                               .logprobs = fe_allocate(capacity, sizeof(float))};
     uint32_t guess_count = final_count;
     memcpy(guess, run->tokens + run->span.answer, final_count * sizeof *guess);
     sx_status status = SX_OK;
@@ -257,7 +257,7 @@ static sx_status append(tracer *run, const cli_problem *problem, bool finished, 
     sx_trace_record record = {.prompt_hash = sx_trace_hash(problem->prompt),
                               .answer_count = run->reply.stats.answer_tokens};
     if (problem->answer) record.flags |= SX_TRACE_KNOWN;
-    const char *answer = cli_text_string(&run->reply.answer);
+    const char *answer = fe_text_string(&run->reply.answer);
     if (problem->answer && cli_check_answer(&run->checker, problem->prompt, answer, problem->answer))
         record.flags |= SX_TRACE_RIGHT;
     if (finished) {
@@ -280,7 +280,7 @@ static sx_status trace_problem(tracer *run, uint32_t index, const cli_problem *p
     sx_status status = think(run, index, problem, error);
     if (status != SX_OK || run->reply.interrupted) return status;
     const uint32_t *tokens = sx_session_tokens(run->session, &run->token_count);
-    run->tokens = cli_reallocate(run->tokens, run->token_count + 1, sizeof *run->tokens);
+    run->tokens = fe_reallocate(run->tokens, run->token_count + 1, sizeof *run->tokens);
     memcpy(run->tokens, tokens, run->token_count * sizeof *tokens);
     const bool finished = run->reply.done_reason == SX_DONE_END_OF_TURN && run->reply.left &&
                           run->reply.exit.exit_reason == SX_REASON_NATURAL &&
@@ -309,7 +309,7 @@ static int prepare(tracer *run)
 {
     cli_context *context = run->context;
     const cli_options *options = &context->options;
-    cli_text message = {0};
+    fe_text message = {0};
     int code = CLI_EXIT_OK;
     if (!options->output) return cli_usage_error(context, "-o FILE is needed: the trace to write or to go on with");
     if (options->prompts) {
@@ -320,7 +320,7 @@ static int prepare(tracer *run)
     } else {
         cli_problems_bundled(&run->problems, options->limit);
     }
-    cli_text_free(&message);
+    fe_text_free(&message);
     sx_error error = {0};
     if (code == CLI_EXIT_OK && options->sequences > 1 && !can_batch(run, &error))
         code = cli_usage_error(context, "--sequences: %s", error.message);
@@ -331,7 +331,7 @@ static int prepare(tracer *run)
 static void list_order(tracer *run)
 {
     const cli_problems *problems = &run->problems;
-    run->order = cli_allocate(problems->count, sizeof *run->order);
+    run->order = fe_allocate(problems->count, sizeof *run->order);
     for (uint32_t i = 0; i < problems->count; i++) {
         const char *prompt = problems->items[i].prompt;
         bool again = false;
@@ -356,10 +356,10 @@ static int open_writer(tracer *run)
     info.model = run->identity;
     snprintf(info.model_name, sizeof info.model_name, "%s", engine.model_name);
     snprintf(info.format, sizeof info.format, "%s", engine.format);
-    cli_text setting = {0};
+    fe_text setting = {0};
     cli_options_setting(&run->context->options, &setting);
     snprintf(info.setting, sizeof info.setting, "%s", setting.data);
-    cli_text_free(&setting);
+    fe_text_free(&setting);
     if (sx_trace_writer_open(run->context->options.output, &info, &run->writer, &run->kept, &error) != SX_OK)
         return cli_fail(run->context, "%s", error.message);
     list_order(run);
@@ -377,12 +377,12 @@ static int open_ahead(tracer *run)
     if (!sequences) sequences = can_batch(run, NULL) ? sx_batch_usual(run->engine) : 1;
     if (sequences > run->order_count) sequences = run->order_count;
     if (sequences < 2) return CLI_EXIT_OK;
-    cli_text line = {0};
-    cli_text_printf(&line, "%u sequences at a time: ", sequences);
+    fe_text line = {0};
+    fe_text_printf(&line, "%u sequences at a time: ", sequences);
     cli_format_bytes(&line, sx_batch_bytes(run->engine, sequences, NULL));
-    cli_text_add(&line, " on the device beside the model and its session");
+    fe_text_add(&line, " on the device beside the model and its session");
     tell(run, &line);
-    cli_text_free(&line);
+    fe_text_free(&line);
     if (cli_ahead_open(&run->ahead, run->engine, sequences, options, &run->problems, run->order, run->order_count,
                        &error) == SX_OK)
         return CLI_EXIT_OK;
@@ -401,10 +401,10 @@ static int trace_all(tracer *run)
         if (status == SX_ERROR_CANCELLED || run->reply.interrupted || cli_interrupt_count())
             return cli_exit_interrupted();
         if (status == SX_ERROR_CONTEXT || status == SX_ERROR_FORMAT) {
-            cli_text line = {0};
-            cli_text_printf(&line, "prompt %u is left out: %s", run->at + 1, error.message);
+            fe_text line = {0};
+            fe_text_printf(&line, "prompt %u is left out: %s", run->at + 1, error.message);
             tell(run, &line);
-            cli_text_free(&line);
+            fe_text_free(&line);
             run->failed++;
         } else if (status != SX_OK) {
             return cli_fail(run->context, "prompt %u: %s", run->at + 1, error.message);
@@ -417,22 +417,22 @@ static int trace_all(tracer *run)
 
 static void summarise(tracer *run)
 {
-    cli_text line = {0};
-    cli_text_printf(&line, "%s: %u prompts", run->context->options.output, run->kept + run->made - run->failed);
-    if (run->kept) cli_text_printf(&line, " (%u were there)", run->kept);
-    if (run->duplicates) cli_text_printf(&line, ", %u that appear twice taken once", run->duplicates);
-    if (run->unfinished) cli_text_printf(&line, ", %u without an end of thinking", run->unfinished);
-    if (run->failed) cli_text_printf(&line, ", %u left out", run->failed);
-    cli_text_add(&line, ", ");
+    fe_text line = {0};
+    fe_text_printf(&line, "%s: %u prompts", run->context->options.output, run->kept + run->made - run->failed);
+    if (run->kept) fe_text_printf(&line, " (%u were there)", run->kept);
+    if (run->duplicates) fe_text_printf(&line, ", %u that appear twice taken once", run->duplicates);
+    if (run->unfinished) fe_text_printf(&line, ", %u without an end of thinking", run->unfinished);
+    if (run->failed) fe_text_printf(&line, ", %u left out", run->failed);
+    fe_text_add(&line, ", ");
     cli_format_bytes(&line, sx_trace_writer_bytes(run->writer));
-    if (run->at < run->problems.count) cli_text_add(&line, "; the same command goes on from here");
+    if (run->at < run->problems.count) fe_text_add(&line, "; the same command goes on from here");
     tell(run, &line);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 int cli_trace(cli_context *context)
 {
-    tracer *run = cli_allocate(1, sizeof *run);
+    tracer *run = fe_allocate(1, sizeof *run);
     run->context = context;
     run->checker = cli_options_checker(&context->options);
     context->keep_states = true;

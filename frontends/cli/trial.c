@@ -10,7 +10,7 @@ static int prepare_problems(cli_trial *run)
 {
     cli_context *context = run->context;
     const cli_options *options = &context->options;
-    cli_text message = {0};
+    fe_text message = {0};
     int code = CLI_EXIT_OK;
     if (options->prompts && context->operand_count) {
         code = cli_usage_error(context, "give prompts as arguments or with --prompts, not both");
@@ -26,19 +26,19 @@ static int prepare_problems(cli_trial *run)
     } else {
         cli_problems_bundled(&run->problems, options->limit);
     }
-    cli_text_free(&message);
+    fe_text_free(&message);
     return code;
 }
 
 int cli_trial_prepare(cli_trial *run, cli_context *context, const char *modes)
 {
-    cli_text message = {0};
+    fe_text message = {0};
     run->context = context;
     run->default_modes = !context->options.modes;
     run->mode_count =
         cli_modes_parse(run->default_modes ? modes : context->options.modes, &context->options, run->modes, &message);
     int code = run->mode_count ? CLI_EXIT_OK : cli_usage_error(context, "%s", message.data);
-    cli_text_free(&message);
+    fe_text_free(&message);
     if (code == CLI_EXIT_OK) code = prepare_problems(run);
     run->planned = run->problems.count;
     return code;
@@ -76,13 +76,13 @@ static void show_progress(void *user, const cli_reply *reply)
     if (!cli_status_due(terminal)) return;
     const cli_trial *run = at->run;
     uint32_t done = run->done * run->mode_count + at->mode, all = run->planned * run->mode_count;
-    cli_text line = {0};
-    cli_text_printf(&line, "%s ", strcmp(run->context->command, "compare") == 0 ? "comparing" : "evaluating");
+    fe_text line = {0};
+    fe_text_printf(&line, "%s ", strcmp(run->context->command, "compare") == 0 ? "comparing" : "evaluating");
     cli_bar(&line, (double)done / all, 20);
-    cli_text_printf(&line, " problem %u of %u · %s · %u tokens · ctrl-c: stop and show the table", run->done + 1,
-                    run->planned, run->modes[at->mode].name, reply->stats.tokens);
+    fe_text_printf(&line, " problem %u of %u · %s · %u tokens · ctrl-c: stop and show the table", run->done + 1,
+                   run->planned, run->modes[at->mode].name, reply->stats.tokens);
     cli_status(terminal, line.data, false);
-    cli_text_free(&line);
+    fe_text_free(&line);
 }
 
 static void on_event(void *user, const sx_event *event, const cli_reply *reply)
@@ -165,7 +165,7 @@ int cli_trial_problem(cli_trial *run, uint32_t index)
         if (ask(run, i, problem->prompt, 0, reply, &error) != SX_OK)
             return cli_fail(run->context, "problem %u, mode %s: %s", index + 1, run->modes[i].name, error.message);
         if (reply->interrupted) return cli_exit_interrupted();
-        run->right[i] = cli_trial_is_right(run, problem, cli_text_string(&reply->answer));
+        run->right[i] = cli_trial_is_right(run, problem, fe_text_string(&reply->answer));
     }
     run->done++;
     return CLI_EXIT_OK;

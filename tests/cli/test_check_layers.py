@@ -21,8 +21,9 @@ GOOD = {
     "runtime/engine/engine.c": '#include "engine/policy.h"\n#include "graph/ops.h"\n#include "text/tokenizer.h"\n'
                                '#include "specexit.h"\n',
     "shaders/shared.h": "",
-    "frontends/cli/run.c": '#include "run.h"\n#include "specexit.h"\n',
+    "frontends/cli/run.c": '#include "run.h"\n#include "common/text.h"\n#include "specexit.h"\n',
     "frontends/cli/run.h": "",
+    "frontends/common/text.h": "",
     "frontends/chat/main.c": '#include "specexit.h"\n#include <SDL2/SDL.h>\n',
     "frontends/chat/platform_posix.c": "#include <dirent.h>\n#include <sys/stat.h>\n",
     "web/exports.c": '#include "specexit.h"\n#include <emscripten.h>\n',
@@ -32,6 +33,7 @@ BAD = [
     ("frontends/cli/bad.c", '  #  include "engine/policy.h"'),
     ("frontends/chat/bad.c", '#include "../cli/run.h"'),
     ("frontends/cli/bad.c", "#include <SDL.h>"),
+    ("frontends/common/bad.c", '#include "specexit.h"'),
     ("frontends/chat/bad.c", "#include <unistd.h>"),
     ("runtime/base/bad.c", "#include <windows.h>"),
     ("frontends/chat/bad.c", "#include <sys/stat.h>"),

@@ -12,14 +12,16 @@
 #include <string.h>
 
 #include "answers.h"
+#include "common/json_writer.h"
 #include "evaluation.h"
-#include "json.h"
+#include "json_read.h"
 #include "modes.h"
 #include "options.h"
 #include "plot.h"
 #include "prompts.h"
 #include "spark.h"
 #include "terminal.h"
+#include "text.h"
 
 static void check_answers(void **state)
 {
@@ -61,20 +63,22 @@ static void check_json_round_trip(void **state)
 {
     (void)state;
     static const char odd[] = "quote\" back\\ tab\t nul-free \x01\x7f \xc3\xa4 \xf0\x9f\x99\x82";
-    cli_text text = {0};
-    cli_json json = {.out = &text};
-    cli_json_open(&json, '{');
-    cli_json_put_string(&json, "text", odd);
-    cli_json_key(&json, "list");
-    cli_json_open(&json, '[');
-    cli_json_number(&json, -1.5e-7);
-    cli_json_number(&json, (double)NAN);
-    cli_json_boolean(&json, true);
-    cli_json_open(&json, '[');
-    cli_json_close(&json, ']');
-    cli_json_close(&json, ']');
-    cli_json_put_integer(&json, "large", UINT64_MAX);
-    cli_json_close(&json, '}');
+    fe_text text = {0};
+    json_writer json = {.out = &text};
+    json_open(&json, '{');
+    json_put_string(&json, "text", odd);
+    json_key(&json, "list");
+    json_open(&json, '[');
+    json_number(&json, -1.5e-7);
+    json_number(&json, (double)NAN);
+    json_boolean(&json, true);
+    json_open(&json, '[');
+    json_close(&json, ']');
+    json_close(&json, ']');
+    json_put_integer(&json, "large", UINT64_MAX);
+    json_put_integers(&json, "tokens", (const uint32_t[]){1, UINT32_MAX}, 2);
+    json_put_string(&json, "none", NULL);
+    json_close(&json, '}');
     char problem[128];
     cli_json_value *value = cli_json_parse(text.data, text.length, problem, sizeof problem);
     assert_non_null(value);
@@ -85,9 +89,11 @@ static void check_json_round_trip(void **state)
     assert_int_equal(item->next->next->type, CLI_JSON_TRUE);
     assert_null(item->next->next->next->first);
     assert_string_equal(cli_json_member(value, "large")->string, "18446744073709551615");
+    assert_string_equal(cli_json_member(value, "tokens")->first->next->string, "4294967295");
+    assert_int_equal(cli_json_member(value, "none")->type, CLI_JSON_NULL);
     assert_null(cli_json_member(item, "text"));
     cli_json_free(value);
-    cli_text_free(&text);
+    fe_text_free(&text);
 }
 
 static void check_json_bytes_are_utf8(void **state)
@@ -96,17 +102,17 @@ static void check_json_bytes_are_utf8(void **state)
     // Lone continuation, overlong, surrogate, beyond U+10FFFF, cut short: each becomes replacement characters.
     static const char *const broken[] = {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
-        cli_text text = {0};
-        cli_json json = {.out = &text};
-        cli_json_bytes(&json, broken[i], strlen(broken[i]));
-        cli_text expected = {0};
-        cli_text_add(&expected, "\"");
+        fe_text text = {0};
+        json_writer json = {.out = &text};
+        json_bytes(&json, broken[i], strlen(broken[i]));
+        fe_text expected = {0};
+        fe_text_add(&expected, "\"");
         for (size_t k = 0; k < strlen(broken[i]); k++)
-            cli_text_add(&expected, "\xef\xbf\xbd");
-        cli_text_add(&expected, "\"");
+            fe_text_add(&expected, "\xef\xbf\xbd");
+        fe_text_add(&expected, "\"");
         assert_string_equal(text.data, expected.data);
-        cli_text_free(&text);
-        cli_text_free(&expected);
+        fe_text_free(&text);
+        fe_text_free(&expected);
     }
 }
 
@@ -156,33 +162,33 @@ static void check_bar(void **state)
     (void)state;
     static const double shares[] = {-1, 0, 0.01, 0.5, 0.999, 1, 7};
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-        cli_text text = {0};
+        fe_text text = {0};
         cli_bar(&text, shares[i], 20);
         assert_int_equal(cli_text_columns(text.data), 20);
-        cli_text_free(&text);
+        fe_text_free(&text);
     }
-    cli_text text = {0};
+    fe_text text = {0};
     cli_bar(&text, (double)NAN, 2);
     assert_string_equal(text.data, "░░");
-    cli_text_free(&text);
+    fe_text_free(&text);
 }
 
 static void check_spark(void **state)
 {
     (void)state;
     const float values[] = {0, 0.5f, 1, NAN, 2, -1};
-    cli_text text = {0};
+    fe_text text = {0};
     cli_spark(&text, values, 6);
     assert_string_equal(text.data, "▁▅█ █▁");
-    cli_text_free(&text);
+    fe_text_free(&text);
 }
 
 static cli_reply make_reply(const char *thinking, uint32_t tokens_per_step)
 {
     cli_reply reply = {.thinking_start = 2};
-    cli_text_add(&reply.thinking, thinking);
+    fe_text_add(&reply.thinking, thinking);
     for (const char *at = strstr(thinking, "\n\n"); at; at = strstr(at + 2, "\n\n")) {
-        reply.points = cli_reallocate(reply.points, reply.point_count + 1, sizeof *reply.points);
+        reply.points = fe_reallocate(reply.points, reply.point_count + 1, sizeof *reply.points);
         reply.point_count++;
         reply.points[reply.point_count - 1] =
             (cli_point){.token_index = 1 + reply.point_count * tokens_per_step, .boundary = true};
@@ -236,7 +242,7 @@ static void check_bundled_problems(void **state)
 static void check_tokens(void **state)
 {
     (void)state;
-    cli_text message = {0};
+    fe_text message = {0};
     uint32_t count, *tokens = cli_parse_tokens(" 1, 2\n3 4294967295 ", &count, &message);
     assert_int_equal(count, 4);
     assert_int_equal(tokens[3], UINT32_MAX);
@@ -248,7 +254,7 @@ static void check_tokens(void **state)
     assert_null(cli_parse_tokens("4294967296", &count, &message));
     assert_null(cli_parse_tokens("1 -2", &count, &message));
     assert_null(cli_parse_tokens("11111111111111111111111111111111", &count, &message));
-    cli_text_free(&message);
+    fe_text_free(&message);
 }
 
 static void check_wilson(void **state)
@@ -270,11 +276,11 @@ static void check_wilson(void **state)
 static void check_html_text(void **state)
 {
     (void)state;
-    cli_text out = {0};
+    fe_text out = {0};
     cli_html_text(&out, "<a href=\"x\">&'\n\xc3\xa9\xff\x1b\xc2\x9b");
     assert_string_equal(out.data,
                         "&lt;a href=&quot;x&quot;&gt;&amp;&#39;\n\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
-    cli_text_free(&out);
+    fe_text_free(&out);
 }
 
 // Two modes, the first natural; problems `first`, `first` + 2, ... of 5.
@@ -295,9 +301,9 @@ static void fill_evaluation(cli_evaluation *out, uint32_t first, uint32_t step)
                 (sx_event){.exit_reason = SX_REASON_MARGIN, .has_signals = mode, .smoothed = {0.3f, 0.7f, 1e9f}};
             reply.done_reason = SX_DONE_END_OF_TURN;
             reply.stats = (sx_stats){.tokens = 7 + problem, .cycles = 3, .acceptance_length = (7 + problem) / 3.0};
-            cli_text_add(&reply.answer, "a\n\"b\"");
+            fe_text_add(&reply.answer, "a\n\"b\"");
             cli_evaluation_add(out, mode, problem, "p <1>", problem > 0, problem > 1, &reply);
-            cli_text_free(&reply.answer);
+            fe_text_free(&reply.answer);
         }
 }
 
@@ -305,7 +311,7 @@ static void check_evaluation_merges(void **state)
 {
     (void)state;
     cli_evaluation whole, odd, even, merged = {0}, read = {0};
-    cli_text expected = {0}, given = {0}, message = {0};
+    fe_text expected = {0}, given = {0}, message = {0};
     fill_evaluation(&whole, 0, 1);
     fill_evaluation(&even, 0, 2);
     fill_evaluation(&odd, 1, 2);
@@ -318,12 +324,12 @@ static void check_evaluation_merges(void **state)
     assert_int_equal(whole.records[0].reply.points[0].token_index, 4);
     // What is read is what was written, and a record that is there already is refused.
     assert_true(cli_evaluation_read(&read, expected.data, expected.length, "file", &message));
-    cli_text_clear(&given);
+    fe_text_clear(&given);
     cli_evaluation_write(&given, &read);
     assert_string_equal(given.data, expected.data);
     assert_false(cli_evaluation_merge(&merged, &read, &message));
     assert_non_null(strstr(message.data, "give every shard once"));
-    cli_text_clear(&message);
+    fe_text_clear(&message);
     cli_evaluation_free(&even);
     fill_evaluation(&even, 0, 2);
     snprintf(even.setting, sizeof even.setting, "temperature 0, seed 2; tokens 5");
@@ -331,7 +337,7 @@ static void check_evaluation_merges(void **state)
     assert_non_null(strstr(message.data, "other settings than the files before it: \"seed 2\", not \"seed 1\""));
     cli_evaluation_free(&whole), cli_evaluation_free(&odd), cli_evaluation_free(&even);
     cli_evaluation_free(&merged), cli_evaluation_free(&read);
-    cli_text_free(&expected), cli_text_free(&given), cli_text_free(&message);
+    fe_text_free(&expected), fe_text_free(&given), fe_text_free(&message);
 }
 
 // Cut and with single bytes changed, it is refused or read, and nothing else.
@@ -339,24 +345,24 @@ static void check_evaluation_survives_damage(void **state)
 {
     (void)state;
     cli_evaluation whole;
-    cli_text text = {0}, message = {0};
+    fe_text text = {0}, message = {0};
     fill_evaluation(&whole, 0, 3);
     cli_evaluation_write(&text, &whole);
     cli_evaluation_free(&whole);
     for (size_t i = 0; i < text.length; i += 13) {
         static const char bytes[] = "{}[]\"-9,x";
-        char *copy = cli_copy_string(text.data);
+        char *copy = fe_copy_string(text.data);
         cli_evaluation read = {0};
         copy[i] = bytes[i % (sizeof bytes - 1)];
-        cli_text_clear(&message);
+        fe_text_clear(&message);
         assert_true(cli_evaluation_read(&read, copy, text.length, "f", &message) == !message.length);
         cli_evaluation_free(&read);
-        cli_text_clear(&message);
+        fe_text_clear(&message);
         assert_false(cli_evaluation_read(&read, text.data, i, "f", &message));
         free(copy);
     }
-    cli_text_free(&text);
-    cli_text_free(&message);
+    fe_text_free(&text);
+    fe_text_free(&message);
 }
 
 int main(void)

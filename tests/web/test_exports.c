@@ -128,27 +128,6 @@ static void test_damaged_options(void **state)
     web_generate_free(&generate);
 }
 
-static void test_json(void **state)
-{
-    (void)state;
-    web_json json = {0};
-    json_raw(&json, "{");
-    json_key(&json, "text");
-    static const char text[] = "a\"\\\n\x01\xc3\xa4\xff\xed\xa0\x80\xf0\x9f\x98\x80\xc3";
-    json_string(&json, text, sizeof text - 1);
-    json_number(&json, "nan", NAN);
-    json_number(&json, "value", -0.25);
-    json_text(&json, "none", NULL);
-    json_integers(&json, "list", (const uint32_t[]){1, 4294967295u}, 2);
-    json_integers(&json, "empty", NULL, 0);
-    json_raw(&json, "}");
-    assert_string_equal(json_end(&json),
-                        "{\"text\":\"a\\\"\\\\\\u000a\\u0001\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
-                        "\xf0\x9f\x98\x80\xef\xbf\xbd\",\"nan\":null,\"value\":-0.25,\"none\":null,"
-                        "\"list\":[1,4294967295],\"empty\":[]}");
-    json_free(&json);
-}
-
 static web_context *open_model(void)
 {
     web_context *context = web_create();
@@ -237,8 +216,8 @@ static void test_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options), cmocka_unit_test(test_damaged_options), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_reply),   cmocka_unit_test(test_profile),         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_options), cmocka_unit_test(test_damaged_options), cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_profile), cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
