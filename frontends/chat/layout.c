@@ -11,6 +11,7 @@ typedef struct builder {
     int left, right; // of the text being set
     int y;           // top of the line being set
     int pen;
+    int slack;                 // pixels by which the width of the last run, and so `pen`, may be wrong
     uint32_t line_first;       // its first run
     int align;                 // 0 left, 1 centre, 2 right
     int minimum_height;        // of an empty line
@@ -114,8 +115,20 @@ static void reorder_line(builder *b)
     free(levels);
 }
 
+// Measures the last run, where its width was only told from those of its words.
+static void settle(builder *b)
+{
+    if (!b->slack) return;
+    layout_run *last = &b->out->runs[b->out->run_count - 1];
+    int width = width_of(b, (chat_font)last->font, b->out->plain.data + last->start, last->length);
+    b->pen += width - last->width;
+    last->width = width;
+    b->slack = 0;
+}
+
 static void end_line(builder *b)
 {
+    settle(b);
     reorder_line(b);
     layout *out = b->out;
     int height = 0, ascent = 0;
@@ -176,14 +189,28 @@ static int added_width(builder *b, const style *s, const char *text, size_t leng
     return width;
 }
 
+// The same to within `*off` pixels. Far from the end of the line the sum will do: a line would else be measured anew
+// with every word of it. Rounding, kerning and overhang between two words are less than a fourth of the line's height.
+static int told_width(builder *b, const style *s, const char *text, size_t length, int *off)
+{
+    *off = b->slack + b->measure->height(b->measure->user, s->font) / 4;
+    int width = width_of(b, s->font, text, length);
+    bool near_end = b->pen + width + *off > b->right && b->pen + width - *off <= b->right;
+    if (joined_run(b, s) && !near_end) return width;
+    *off = 0;
+    return added_width(b, s, text, length);
+}
+
 static void put(builder *b, const style *s, const char *text, size_t length)
 {
     layout *out = b->out;
-    int width = added_width(b, s, text, length);
     layout_run *last = joined_run(b, s);
+    if (!last) settle(b);
+    int off, width = told_width(b, s, text, length, &off);
     uint32_t start = (uint32_t)out->plain.length;
     chat_text_append(&out->plain, text, length);
     b->pen += width;
+    b->slack = off;
     if (last) {
         last->length += (uint32_t)length;
         last->width += width;
@@ -201,7 +228,9 @@ static void put(builder *b, const style *s, const char *text, size_t length)
 
 static bool fits(builder *b, const style *s, const char *text, size_t length)
 {
-    return b->pen + added_width(b, s, text, length) <= b->right;
+    int off;
+    if (!joined_run(b, s)) settle(b);
+    return b->pen + told_width(b, s, text, length, &off) <= b->right;
 }
 
 // Bytes of the word that the line has room for; 0: not even one character. Looks further and further ahead, then

@@ -88,6 +88,44 @@ static void long_words_break(void **unused)
     layout_free(&l);
 }
 
+// Letters overhang, and words come nearer to each other than their widths alone tell.
+static int rough_width(void *user, chat_font font, const char *text, size_t length)
+{
+    int sum = width(user, font, text, length) + (length ? 2 : 0);
+    for (size_t i = 1; i < length; i++)
+        sum -= text[i - 1] == ' ' && text[i] != ' ' ? 3 : 0;
+    return sum;
+}
+
+// Lines are as full as they can be, by the width of the whole line, which is not that of its words together; and few
+// are measured with each of their words.
+static void lines_are_full(void **unused)
+{
+    (void)unused;
+    layout_measure rough = measure;
+    chat_text text = {0};
+    layout l = {0};
+    rough.width = rough_width;
+    for (unsigned i = 0; i < 3000; i++)
+        chat_text_printf(&text, "%.*s ", 1 + (int)(i * 7919 % 9), "abcdefghi");
+    for (int wide = 200; wide < 240; wide++) {
+        layout_build_plain(&l, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, wide, &rough);
+        for (uint32_t i = 0; i + 1 < l.run_count; i++) {
+            const layout_run *run = &l.runs[i], *below = run + 1;
+            const char *line = l.plain.data + run->start;
+            assert_int_equal(run->width, rough_width(NULL, CHAT_FONT_BODY, line, run->length));
+            assert_true(rough_width(NULL, CHAT_FONT_BODY, line, run->length - 1) <= wide); // a space may hang over
+            size_t word = strcspn(l.plain.data + below->start, " ");
+            assert_true(rough_width(NULL, CHAT_FONT_BODY, line, run->length + word) > wide);
+        }
+    }
+    asked_bytes = 0;
+    plain(&l, text.data, 2000);
+    assert_true(asked_bytes < 12 * text.length); // by all words of a line it would be 100 times
+    chat_text_free(&text);
+    layout_free(&l);
+}
+
 static void tabs_stay_tabs(void **unused)
 {
     (void)unused;
@@ -326,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_wrap),
         cmocka_unit_test(long_words_break),
+        cmocka_unit_test(lines_are_full),
         cmocka_unit_test(tabs_stay_tabs),
         cmocka_unit_test(changes_are_set_alone),
         cmocka_unit_test(pictures_are_told_from_signs),
