@@ -683,6 +683,9 @@ void layout_position(const layout *l, const layout_measure *measure, uint32_t of
     for (uint32_t i = 0; i < l->run_count; i++) {
         const layout_run *run = &l->runs[i];
         if (run->start > offset) break;
+        // Where the direction changes, the caret stays with what was written last.
+        bool turns = i && run->start == offset && run->rtl != run[-1].rtl && run->line_y == run[-1].line_y;
+        if (turns && run[-1].start + run[-1].length == offset) break;
         uint32_t inside = offset - run->start < run->length ? offset - run->start : run->length;
         *x = layout_run_x(l, measure, run, run->start + inside);
         *y = run->line_y;

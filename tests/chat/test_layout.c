@@ -354,6 +354,10 @@ static void directions_are_mixed(void **unused)
         layout_position(&l, &measure, offset, &x, &y, &h);
         assert_int_equal(layout_hit(&l, &measure, x - 1, y + 1), offset);
     }
+    int x, y, h;
+    layout_position(&l, &measure, 4, &x, &y,
+                    &h); // behind the blank that was just typed, not at the far end of the word
+    assert_int_equal(x, 40);
     plain(&l, "אבג abc", 400); // a paragraph of its own from right to left: it stands on the right
     assert_int_equal(l.runs[0].x + l.runs[0].width, 400);
     layout_free(&l);
