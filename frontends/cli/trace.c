@@ -382,6 +382,14 @@ static int open_ahead(tracer *run)
     cli_format_bytes(&line, sx_batch_bytes(run->engine, sequences, NULL));
     fe_text_add(&line, " on the device beside the model and its session");
     tell(run, &line);
+    sx_engine_info info;
+    sx_engine_get_info(run->engine, &info);
+    if (!info.bitwise_lossless) {
+        fe_text_clear(&line);
+        fe_text_add(&line, "this device computes a row differently in a batch: another number of sequences may write "
+                           "another text at close calls");
+        tell(run, &line);
+    }
     fe_text_free(&line);
     if (cli_ahead_open(&run->ahead, run->engine, sequences, options, &run->problems, run->order, run->order_count,
                        &error) == SX_OK)

@@ -102,7 +102,7 @@ sx_status sx_engine_create(const sx_engine_desc *desc, bool (*on_progress)(void 
                                     .signals = 7,
                                     .thresholds = {0.8f, 0.3f, 200, -3, 0.5f},
                                     .thinks = true,
-                                    .bitwise_lossless = true,
+                                    .bitwise_lossless = !getenv("SCRIPTED_NOT_LOSSLESS"),
                                     .bundled = !*path};
     return SX_OK;
 }

@@ -81,6 +81,9 @@ class Signals(Program):
         self.assertFalse(os.path.exists(self.path("a.trace")))
         self.usage_error(*arguments, "33", says="33")
         self.failure(*arguments, "8", says="--sequences: 2 sequences do not fit, 1 fits")  # never more than prompts
+        self.assertNotIn("close calls", self.run_cli(*arguments, "2", code=1)[1])
+        self.failure(*arguments, "2", says="another number of sequences may write another text at close calls",
+                     SCRIPTED_NOT_LOSSLESS="1")
         self.run_cli(*arguments, "1")
 
     def test_trace_of_an_empty_answer(self):
