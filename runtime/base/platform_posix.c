@@ -13,7 +13,8 @@
 
 int sx_platform_open(const char *path, sx_platform_access access)
 {
-    static const int flags[] = {[SX_PLATFORM_READ] = O_RDONLY,
+    // Without O_NONBLOCK opening a pipe for reading waits for a writer; files do not know it.
+    static const int flags[] = {[SX_PLATFORM_READ] = O_RDONLY | O_NONBLOCK,
                                 [SX_PLATFORM_CREATE] = O_WRONLY | O_CREAT | O_EXCL,
                                 [SX_PLATFORM_UPDATE] = O_RDWR | O_CREAT};
     return open(path, flags[access] | O_CLOEXEC, 0666);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef _WIN32
@@ -67,6 +68,14 @@ static void test_failures(void **state)
     assert_int_equal(sx_file_open(folder, &file, &error), SX_ERROR_FILE);
     assert_int_equal(sx_file_open(NO_REGULAR_FILE, &file, &error), SX_ERROR_FILE);
     assert_non_null(strstr(error.message, "regular file"));
+#ifndef _WIN32
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+    alarm(20); // a program that waited for somebody to write would wait for ever
+    assert_int_equal(sx_file_open(in_folder("pipe"), &file, &error), SX_ERROR_FILE);
+    alarm(0);
+    assert_non_null(strstr(error.message, "regular file"));
+    unlink(in_folder("pipe"));
+#endif
     assert_int_equal(sx_file_write_atomic(in_folder("no/such"), "x", 1, &error), SX_ERROR_FILE);
     assert_int_equal(sx_make_folders(in_folder("taken"), &error), SX_OK);
     assert_int_equal(sx_file_write_atomic(in_folder("taken"), "x", 1, &error), SX_ERROR_FILE);
