@@ -86,8 +86,8 @@ static void add_message(chat_conversation *conversation, sqlite3_stmt *row)
     const char *role = (const char *)sqlite3_column_text(row, 0);
     bool user = role && strcmp(role, "user") == 0, assistant = role && strcmp(role, "assistant") == 0;
     if ((!user && !assistant) || sqlite3_column_type(row, 1) == SQLITE_NULL) return;
-    chat_message *message =
-        chat_add_message(conversation, chat_path_last(conversation), user ? SX_ROLE_USER : SX_ROLE_ASSISTANT);
+    int32_t before = (int32_t)conversation->count - 1; // a row of messages, without branches
+    chat_message *message = chat_add_message(conversation, before, user ? SX_ROLE_USER : SX_ROLE_ASSISTANT);
     append_column(&message->content, row, 1);
     append_column(&message->thinking, row, 2);
     const char *sentence = (const char *)sqlite3_column_text(row, 3);
