@@ -32,33 +32,33 @@ void app_clear_selection(chat_app *app)
 void app_save_reply(chat_app *app)
 {
     chat_state *state = &app->state;
-    chat_text problem = {0};
+    fe_text problem = {0};
     double clock = app_clock();
     bool whole = clock - app->saved_at > 2; // the plot and the counts, too
     if (whole) app->saved_at = clock;
     bool good = whole ? chat_store_save(app->store, state->streaming, &problem)
                       : chat_store_save_reply(app->store, state->streaming, state->reply, &problem);
-    if (!good && !state->notice.length) app_say(app, chat_text_string(&problem));
-    chat_text_free(&problem);
+    if (!good && !state->notice.length) app_say(app, fe_text_string(&problem));
+    fe_text_free(&problem);
 }
 
 void app_save(chat_app *app)
 {
-    chat_text problem = {0};
+    fe_text problem = {0};
     app->saved_at = app_clock();
     bool good = chat_store_save(app->store, app->state.current, &problem);
     if (good && app->state.streaming && app->state.streaming != app->state.current)
         good = chat_store_save(app->store, app->state.streaming, &problem);
-    if (!good && !app->state.notice.length) app_say(app, chat_text_string(&problem));
-    chat_text_free(&problem);
+    if (!good && !app->state.notice.length) app_say(app, fe_text_string(&problem));
+    fe_text_free(&problem);
 }
 
 void app_save_all(chat_app *app)
 {
-    chat_text problem = {0};
+    fe_text problem = {0};
     for (uint32_t i = 0; i < app->state.count; i++)
         chat_store_save(app->store, app->state.conversations[i], &problem);
-    chat_text_free(&problem);
+    fe_text_free(&problem);
 }
 
 // The reply that the state has begun.
@@ -91,7 +91,7 @@ void app_ask_next(chat_app *app)
 {
     if (app->link.phase != LINK_READY || app->link.keeping) return;
     if (!chat_ask_next(&app->state, wall_clock(), app_clock())) return;
-    chat_text_clear(&app->state.notice);
+    fe_text_clear(&app->state.notice);
     ask_engine(app);
 }
 
@@ -109,12 +109,12 @@ void app_ask(chat_app *app, const char *question)
     app->editing = -1;
     app_ask_next(app);
     if (!chat_waiting(&app->state, app->state.current)) return;
-    chat_text notice = {0};
-    chat_text_printf(&notice, "Sent as soon as %s (Up takes it back): %.*s",
-                     app->link.phase == LINK_LOADING ? "the model is loaded" : "the reply is complete",
-                     (int)strcspn(question, "\n"), question);
+    fe_text notice = {0};
+    fe_text_printf(&notice, "Sent as soon as %s (Up takes it back): %.*s",
+                   app->link.phase == LINK_LOADING ? "the model is loaded" : "the reply is complete",
+                   (int)strcspn(question, "\n"), question);
     app_say(app, notice.data);
-    chat_text_free(&notice);
+    fe_text_free(&notice);
 }
 
 bool app_take_back(chat_app *app)
@@ -122,7 +122,7 @@ bool app_take_back(chat_app *app)
     char *text = chat_take_back(&app->state, &app->editing);
     if (!text) return false;
     input_set(&app->fields[FIELD_COMPOSER], text);
-    chat_text_clear(&app->state.notice);
+    fe_text_clear(&app->state.notice);
     free(text);
     return true;
 }
@@ -132,7 +132,7 @@ void app_send(chat_app *app)
     chat_input *composer = &app->fields[FIELD_COMPOSER];
     if (app->composition.length) return; // half a word
     if (input_is_empty(composer) || !has_model(app)) return;
-    char *text = chat_copy(chat_text_string(&composer->text));
+    char *text = fe_copy_string(fe_text_string(&composer->text));
     input_remember(composer, text);
     input_set(composer, "");
     app_ask(app, text);
@@ -206,10 +206,10 @@ void app_end_rename(chat_app *app, bool keep)
 {
     if (!app->renaming) return;
     if (keep) {
-        chat_text problem = {0};
-        chat_rename_conversation(app->renaming, chat_text_string(&app->fields[FIELD_RENAME].text));
-        if (!chat_store_save(app->store, app->renaming, &problem)) app_say(app, chat_text_string(&problem));
-        chat_text_free(&problem);
+        fe_text problem = {0};
+        chat_rename_conversation(app->renaming, fe_text_string(&app->fields[FIELD_RENAME].text));
+        if (!chat_store_save(app->store, app->renaming, &problem)) app_say(app, fe_text_string(&problem));
+        fe_text_free(&problem);
     }
     app->renaming = NULL;
     app->field = FIELD_COMPOSER;
@@ -226,7 +226,7 @@ void app_regenerate(chat_app *app)
 void app_edit(chat_app *app, uint32_t message)
 {
     app->editing = (int32_t)message;
-    input_set(&app->fields[FIELD_COMPOSER], chat_text_string(&app->state.current->messages[message].content));
+    input_set(&app->fields[FIELD_COMPOSER], fe_text_string(&app->state.current->messages[message].content));
     app->field = FIELD_COMPOSER;
 }
 
@@ -286,7 +286,7 @@ void app_escape(chat_app *app)
     } else if (input_is_empty(&app->fields[FIELD_COMPOSER]) && app_take_back(app)) {
         app->field = FIELD_COMPOSER;
     } else {
-        chat_text_clear(&app->state.notice);
+        fe_text_clear(&app->state.notice);
     }
     app->redraw = true;
 }
@@ -304,10 +304,10 @@ void app_toggle_thinking(chat_app *app)
 
 void app_copy_text(const char *text, size_t length)
 {
-    chat_text copy = {0};
-    chat_text_append(&copy, text, length);
+    fe_text copy = {0};
+    fe_text_append(&copy, text, length);
     SDL_SetClipboardText(copy.data);
-    chat_text_free(&copy);
+    fe_text_free(&copy);
 }
 
 void app_copy(chat_app *app)
@@ -318,17 +318,17 @@ void app_copy(chat_app *app)
     if (start < end) {
         app_copy_text(input->text.data + start, end - start);
     } else if (app->has_selection) {
-        chat_text text = {0};
+        fe_text text = {0};
         view_selection_text(app, &text);
-        app_copy_text(chat_text_string(&text), text.length);
-        chat_text_free(&text);
+        app_copy_text(fe_text_string(&text), text.length);
+        fe_text_free(&text);
     }
 }
 
 void app_copy_message(chat_app *app, uint32_t message)
 {
-    const chat_text *content = &app->state.current->messages[message].content;
-    app_copy_text(chat_text_string(content), content->length);
+    const fe_text *content = &app->state.current->messages[message].content;
+    app_copy_text(fe_text_string(content), content->length);
     app->copied = message + 1;
     app->copied_until = app_clock() + 1.5;
 }
@@ -336,8 +336,8 @@ void app_copy_message(chat_app *app, uint32_t message)
 void app_export(chat_app *app, bool json)
 {
     chat_conversation *conversation = app->state.current;
-    chat_text out = {0}, path = {0}, notice = {0};
-    chat_text_printf(&path, "%s/", app->home ? app->home : ".");
+    fe_text out = {0}, path = {0}, notice = {0};
+    fe_text_printf(&path, "%s/", app->home ? app->home : ".");
     export_name(conversation, json ? "json" : "md", &path);
     if (json) {
         export_json(conversation, app->link.info.model_name, &out);
@@ -346,14 +346,14 @@ void app_export(chat_app *app, bool json)
     }
     sx_error error = {0};
     if (sx_file_write_atomic(path.data, out.data, out.length, &error) == SX_OK) {
-        chat_text_printf(&notice, "Exported to %s", path.data);
+        fe_text_printf(&notice, "Exported to %s", path.data);
     } else {
-        chat_text_add(&notice, error.message);
+        fe_text_add(&notice, error.message);
     }
     app_say(app, notice.data);
-    chat_text_free(&out);
-    chat_text_free(&path);
-    chat_text_free(&notice);
+    fe_text_free(&out);
+    fe_text_free(&path);
+    fe_text_free(&notice);
 }
 
 void app_check_profile(chat_app *app)
@@ -380,7 +380,7 @@ static void read_profile(chat_app *app)
 {
     chat_state *state = &app->state;
     const char *named = state->model.profile, *model = state->settings.model;
-    char *path = named[0] ? chat_copy(named) : model[0] ? models_beside(model, MODEL_PROFILE) : NULL;
+    char *path = named[0] ? fe_copy_string(named) : model[0] ? models_beside(model, MODEL_PROFILE) : NULL;
     sx_error error = {0};
     state->profile = (sx_profile){0};
     sx_watch_begin(&state->watch, NULL);
@@ -430,7 +430,7 @@ static void take_path(chat_app *app)
 
 static void leave_model(chat_app *app, const char *reason)
 {
-    chat_text_clear(&app->state.notice); // about what was tried before
+    fe_text_clear(&app->state.notice); // about what was tried before
     if (app->state.streaming) chat_fail_reply(&app->state, reason);
     app_save(app);
     close_panel(app);
@@ -447,14 +447,14 @@ void app_open_model(chat_app *app, const char *path)
     leave_model(app, "Stopped: another model was opened.");
     // A draft dropped onto the window joins the model that is open.
     bool draft = path[0] && models_part_of(path) == MODEL_DRAFT && app->link.target;
-    char *target = chat_copy(draft ? app->link.target : path);
+    char *target = fe_copy_string(draft ? app->link.target : path);
     snprintf(app->state.settings.model, sizeof app->state.settings.model, "%s", target);
     app_read_model_settings(app);
     link_open(&app->link, target, draft ? path : NULL, &app->state.model);
     free(target);
 }
 
-static bool read_file(const char *path, chat_text *out, sx_error *error)
+static bool read_file(const char *path, fe_text *out, sx_error *error)
 {
     enum { SIZE_LIMIT = 64 << 20 };
     sx_file *file;
@@ -462,7 +462,7 @@ static bool read_file(const char *path, chat_text *out, sx_error *error)
     const sx_source *source = sx_file_source(file);
     bool good = source->size < SIZE_LIMIT;
     if (good) {
-        char *bytes = chat_reallocate(NULL, (size_t)source->size + 1, 1);
+        char *bytes = fe_reallocate(NULL, (size_t)source->size + 1, 1);
         good = sx_source_read(source, 0, bytes, (size_t)source->size, error) == SX_OK;
         if (good) chat_text_set(out, bytes, (size_t)source->size);
         free(bytes);
@@ -476,37 +476,37 @@ static bool read_file(const char *path, chat_text *out, sx_error *error)
 static void import_file(chat_app *app, const char *path)
 {
     sx_error error = {0};
-    chat_text text = {0}, notice = {0};
+    fe_text text = {0}, notice = {0};
     app_save(app);
     app_cancel_edit(app);
     bool good = read_file(path, &text, &error);
-    if (!good) chat_text_add(&notice, error.message);
-    good = good && chat_import_json(&app->state, platform_file_name(path), chat_text_string(&text), text.length,
+    if (!good) fe_text_add(&notice, error.message);
+    good = good && chat_import_json(&app->state, platform_file_name(path), fe_text_string(&text), text.length,
                                     wall_clock(), &notice);
     if (good) {
         view_forget(app);
         app_clear_selection(app);
         app_scroll_to_end(app);
-        chat_text_clear(&app->state.notice);
+        fe_text_clear(&app->state.notice);
         app_save(app);
         take_path(app);
         close_panel(app);
     }
     if (notice.length) app_say(app, notice.data);
-    chat_text_free(&text);
-    chat_text_free(&notice);
+    fe_text_free(&text);
+    fe_text_free(&notice);
 }
 
 static void use_profile(chat_app *app, const char *path, const sx_profile *profile)
 {
     chat_model_settings model = app->state.model;
-    chat_text notice = {0};
+    fe_text notice = {0};
     snprintf(model.profile, sizeof model.profile, "%s", path);
     app_change_model(app, &model);
-    chat_text_printf(&notice, "The slider now follows %s%s%s.", platform_file_name(path),
-                     profile->model_name[0] ? ", which was made for " : "", profile->model_name);
+    fe_text_printf(&notice, "The slider now follows %s%s%s.", platform_file_name(path),
+                   profile->model_name[0] ? ", which was made for " : "", profile->model_name);
     app_say(app, notice.data);
-    chat_text_free(&notice);
+    fe_text_free(&notice);
     take_path(app);
     close_panel(app);
 }
@@ -559,7 +559,7 @@ void app_forget_folder(chat_app *app, const char *folder)
 
 void app_path_typed(chat_app *app)
 {
-    const char *typed = chat_text_string(&app->fields[FIELD_MODEL].text);
+    const char *typed = fe_text_string(&app->fields[FIELD_MODEL].text);
     if (typed[0]) {
         models_complete(&app->choices, typed, app->home);
     } else {
@@ -571,7 +571,7 @@ void app_path_typed(chat_app *app)
 void app_complete_path(chat_app *app)
 {
     if (!app->choices.count) return;
-    char *path = chat_copy(chat_text_string(&app->choices.common));
+    char *path = fe_copy_string(fe_text_string(&app->choices.common));
     input_set(&app->fields[FIELD_MODEL], path);
     app_path_typed(app);
     free(path);
@@ -624,6 +624,6 @@ void app_cycle_theme(chat_app *app)
 
 void app_search(chat_app *app)
 {
-    chat_store_search(app->store, &app->state, chat_text_string(&app->fields[FIELD_SEARCH].text));
+    chat_store_search(app->store, &app->state, fe_text_string(&app->fields[FIELD_SEARCH].text));
     app->list_scroll = 0;
 }

@@ -49,10 +49,10 @@ static bool open_window(chat_app *app, const app_options *options)
         return false;
     }
     SDL_SetWindowMinimumSize(app->window, (int)(360 * scale), (int)(360 * scale));
-    chat_text problem = {0};
+    fe_text problem = {0};
     bool good = draw_open(&app->draw, app->renderer, 1, &problem);
     if (!good) fprintf(stderr, "specexit-chat: %s\n", problem.data);
-    chat_text_free(&problem);
+    fe_text_free(&problem);
     static const SDL_SystemCursor shapes[] = {SDL_SYSTEM_CURSOR_ARROW, SDL_SYSTEM_CURSOR_HAND, SDL_SYSTEM_CURSOR_IBEAM};
     for (unsigned i = 0; i < 3; i++)
         app->cursors[i] = SDL_CreateSystemCursor(shapes[i]);
@@ -63,19 +63,19 @@ static bool open_window(chat_app *app, const app_options *options)
 
 static void open_store(chat_app *app, const app_options *options)
 {
-    chat_text path = {0}, problem = {0};
-    app->data_folder = options->data_folder ? chat_copy(options->data_folder) : platform_data_folder();
+    fe_text path = {0}, problem = {0};
+    app->data_folder = options->data_folder ? fe_copy_string(options->data_folder) : platform_data_folder();
     if (app->data_folder && !options->no_save) {
         sx_make_folders(app->data_folder, NULL); // else opening the database says why not
-        chat_text_printf(&path, "%s/chats.db", app->data_folder);
+        fe_text_printf(&path, "%s/chats.db", app->data_folder);
     }
     app->store = chat_store_open(path.data, &problem);
     if (problem.length) app_say(app, problem.data);
     chat_store_read_settings(app->store, &app->state.settings);
     chat_steer(&app->state, app->state.settings.steering); // the empty conversation goes on as the last one
     chat_store_list(app->store, &app->state);
-    chat_text_free(&path);
-    chat_text_free(&problem);
+    fe_text_free(&path);
+    fe_text_free(&problem);
 }
 
 // ---- Frames --------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ static void draw_frame(chat_app *app)
 {
     measure_window(app);
     if (app->composition.length && app->composed != app->field) { // it belonged to another field
-        chat_text_clear(&app->composition);
+        fe_text_clear(&app->composition);
         SDL_ClearComposition();
     }
     app->redraw = false;
@@ -257,7 +257,7 @@ void app_close(chat_app *app)
         input_free(&app->fields[i]);
         layout_free(&app->field_views[i].shown);
     }
-    chat_text_free(&app->composition);
+    fe_text_free(&app->composition);
     models_free(&app->models);
     models_choices_free(&app->choices);
     free(app->home);
@@ -273,7 +273,7 @@ void app_close(chat_app *app)
 
 int app_run(const app_options *options)
 {
-    chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
+    chat_app *app = fe_reallocate(NULL, 1, sizeof *app);
     bool good = app_open(app, options);
     while (good && !app->quit)
         app_turn(app);

@@ -54,7 +54,7 @@ typedef struct chat_app {
     engine_link link;
     chat_input fields[FIELD_COUNT];
     app_field field;                         // has the keyboard
-    chat_text composition;                   // of an input method, not part of the text yet
+    fe_text composition;                     // of an input method, not part of the text yet
     app_field composed;                      // where it stands
     size_t composition_from, composition_to; // bytes of it that are marked: the clause that is being chosen; the caret
     int32_t editing;                         // the user's message that is being edited, -1: none
@@ -172,7 +172,7 @@ bool view_field_step(chat_app *app, app_field field, int direction, bool select)
 app_place view_place_at(chat_app *app, int x, int y);
 void view_frame(chat_app *app);  // everything
 void view_forget(chat_app *app); // drops what is derived of messages
-void view_selection_text(chat_app *app, chat_text *out);
+void view_selection_text(chat_app *app, fe_text *out);
 
 // ---- Life (app.c)
 typedef struct app_options {

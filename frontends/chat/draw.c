@@ -27,7 +27,7 @@ static SDL_Texture *make_disc(SDL_Renderer *renderer)
     return texture;
 }
 
-bool draw_open(chat_draw *draw, SDL_Renderer *renderer, float scale, chat_text *problem)
+bool draw_open(chat_draw *draw, SDL_Renderer *renderer, float scale, fe_text *problem)
 {
     *draw = (chat_draw){.renderer = renderer, .scale = scale, .theme = &chat_theme_light, .focus = -1};
     draw->disc = make_disc(renderer);

@@ -36,7 +36,7 @@ typedef enum draw_button_style {
     BUTTON_ROW
 } draw_button_style;
 
-bool draw_open(chat_draw *draw, SDL_Renderer *renderer, float scale, chat_text *problem);
+bool draw_open(chat_draw *draw, SDL_Renderer *renderer, float scale, fe_text *problem);
 void draw_close(chat_draw *draw);
 
 static inline int px(const chat_draw *draw, float logical)

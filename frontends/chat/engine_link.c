@@ -7,7 +7,7 @@
 
 static char *copy_or_null(const char *text)
 {
-    return text && text[0] ? chat_copy(text) : NULL;
+    return text && text[0] ? fe_copy_string(text) : NULL;
 }
 
 bool link_start(engine_link *link, void (*wake)(void *user), void *user)
@@ -128,9 +128,9 @@ static void take_report(engine_link *link, chat_state *state, const worker_repor
         break;
     case REPORT_MOVED:
         take_ready(link, state, &report->info);
-        chat_text_clear(&state->notice);
-        chat_text_printf(&state->notice, "The GPU was lost and the model loaded again, on %s; nothing is missing.",
-                         report->info.device);
+        fe_text_clear(&state->notice);
+        fe_text_printf(&state->notice, "The GPU was lost and the model loaded again, on %s; nothing is missing.",
+                       report->info.device);
         break;
     case REPORT_ESTIMATED:
         link->estimated = link->estimating != NULL;
@@ -167,7 +167,7 @@ void link_begin(engine_link *link, chat_state *state)
     chat_conversation *conversation = state->streaming;
     chat_message *reply = &conversation->messages[state->reply];
     uint32_t count = chat_prompt(conversation, (uint32_t)reply->parent, NULL, 0);
-    sx_message *messages = chat_reallocate(NULL, count, sizeof *messages);
+    sx_message *messages = fe_reallocate(NULL, count, sizeof *messages);
     chat_prompt(conversation, (uint32_t)reply->parent, messages, count);
     const chat_settings *settings = &state->settings;
     const chat_sampling *sampling = &state->model.sampling;
@@ -229,7 +229,7 @@ bool link_can_estimate(const engine_link *link)
 void link_estimate(engine_link *link, const char *path, const chat_model_settings *settings)
 {
     worker_order order = order_of(link, ORDER_ESTIMATE, path, NULL, settings);
-    link->estimating = chat_copy(path);
+    link->estimating = fe_copy_string(path);
     give_order(link, &order);
 }
 

@@ -35,7 +35,7 @@ struct engine_worker {
 
 static const char *copy_or_null(const char *text)
 {
-    return text ? chat_copy(text) : NULL;
+    return text ? fe_copy_string(text) : NULL;
 }
 
 static void copy_order(worker_order *to, const worker_order *from)
@@ -49,7 +49,7 @@ static void copy_order(worker_order *to, const worker_order *from)
     to->engine.template_name = copy_or_null(from->engine.template_name);
     to->generate.policy.exit_message = copy_or_null(from->generate.policy.exit_message);
     uint32_t count = from->generate.message_count;
-    sx_message *messages = count ? chat_reallocate(NULL, count, sizeof *messages) : NULL;
+    sx_message *messages = count ? fe_reallocate(NULL, count, sizeof *messages) : NULL;
     for (uint32_t i = 0; i < count; i++) {
         messages[i] = from->generate.messages[i];
         messages[i].content = copy_or_null(messages[i].content);
@@ -77,7 +77,7 @@ static void free_order(worker_order *order)
 
 void worker_give(engine_worker *worker, const worker_order *order)
 {
-    order_node *node = chat_reallocate(NULL, 1, sizeof *node);
+    order_node *node = fe_reallocate(NULL, 1, sizeof *node);
     node->next = NULL;
     copy_order(&node->order, order);
     SDL_LockMutex(worker->mutex);
@@ -121,7 +121,7 @@ void worker_report_free(worker_report *report)
 
 static worker_report *report_of(const engine_worker *worker, worker_report_kind kind)
 {
-    worker_report *report = chat_reallocate(NULL, 1, sizeof *report);
+    worker_report *report = fe_reallocate(NULL, 1, sizeof *report);
     *report = (worker_report){.kind = kind, .opening = worker->opened.opening, .reply = worker->reply};
     return report;
 }
@@ -177,7 +177,7 @@ static void tell_event(engine_worker *worker, const sx_event *event)
     report->event.tokens = NULL;
     report->event.text = NULL;
     if (event->kind == SX_EVENT_TEXT) {
-        char *text = chat_reallocate(NULL, event->length + 1, 1);
+        char *text = fe_reallocate(NULL, event->length + 1, 1);
         memcpy(text, event->text, event->length);
         text[event->length] = 0;
         report->event.text = text;
@@ -410,7 +410,7 @@ static int work(void *user)
 
 engine_worker *worker_start(void (*wake)(void *user), void *user)
 {
-    engine_worker *worker = chat_reallocate(NULL, 1, sizeof *worker);
+    engine_worker *worker = fe_reallocate(NULL, 1, sizeof *worker);
     *worker = (engine_worker){.wake = wake, .wake_user = user};
     worker->mutex = SDL_CreateMutex();
     worker->wanted = SDL_CreateCond();

@@ -219,7 +219,7 @@ static void enter(chat_app *app, bool shift)
         app_end_rename(app, true);
     } else if (app->field == FIELD_MODEL) {
         if (!input_is_empty(&app->fields[FIELD_MODEL])) {
-            char *path = chat_copy(app->fields[FIELD_MODEL].text.data);
+            char *path = fe_copy_string(app->fields[FIELD_MODEL].text.data);
             app_open_file(app, path);
             free(path);
         }
@@ -415,7 +415,7 @@ static void wheel(chat_app *app, const SDL_MouseWheelEvent *event)
     }
 }
 
-static size_t bytes_of(const chat_text *text, int32_t characters)
+static size_t bytes_of(const fe_text *text, int32_t characters)
 {
     size_t at = 0;
     while (characters-- > 0 && at < text->length)
@@ -427,7 +427,7 @@ static size_t bytes_of(const chat_text *text, int32_t characters)
 // clause that is being chosen, in characters; some send 0 and 0, then the caret stands behind all.
 static void compose(chat_app *app, const char *text, int32_t start, int32_t length)
 {
-    chat_text *composition = &app->composition;
+    fe_text *composition = &app->composition;
     chat_text_set(composition, text, strlen(text));
     app->composed = app->field;
     app->composition_from = bytes_of(composition, start);
@@ -437,7 +437,7 @@ static void compose(chat_app *app, const char *text, int32_t start, int32_t leng
 
 static void take_text(chat_app *app, const SDL_Event *event)
 {
-    chat_text_clear(&app->composition);
+    fe_text_clear(&app->composition);
     if (app->shortcut_text) return;
     input_insert(&app->fields[app->field], event->text.text, strlen(event->text.text));
     edit_changed(app);

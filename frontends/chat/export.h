@@ -4,9 +4,9 @@
 
 #include "state.h"
 
-void export_markdown(const chat_conversation *conversation, chat_text *out);
-void export_json(const chat_conversation *conversation, const char *model, chat_text *out);
+void export_markdown(const chat_conversation *conversation, fe_text *out);
+void export_json(const chat_conversation *conversation, const char *model, fe_text *out);
 // A file name made of the title: letters, digits and dashes of any script, never empty.
-void export_name(const chat_conversation *conversation, const char *extension, chat_text *out);
+void export_name(const chat_conversation *conversation, const char *extension, fe_text *out);
 
 #endif

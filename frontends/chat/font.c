@@ -85,7 +85,7 @@ static font_file match(const char *family, bool bold, bool italic, uint32_t poin
     if (found && FcPatternGetString(found, FC_FILE, 0, &path) == FcResultMatch) {
         FcPatternGetBool(found, FC_COLOR, 0, &color);
         FcPatternGetBool(found, FC_OUTLINE, 0, &outline);
-        file = (font_file){.path = chat_copy((const char *)path), .colored = color, .outlined = outline};
+        file = (font_file){.path = fe_copy_string((const char *)path), .colored = color, .outlined = outline};
     }
     if (found) FcPatternDestroy(found);
     FcPatternDestroy(pattern);
@@ -147,15 +147,15 @@ static TTF_Font *open_face(font_set *fonts, chat_font font, unsigned index)
     return f->font;
 }
 
-font_set *font_set_create(SDL_Renderer *renderer, float scale, chat_text *problem)
+font_set *font_set_create(SDL_Renderer *renderer, float scale, fe_text *problem)
 {
-    font_set *fonts = chat_reallocate(NULL, 1, sizeof *fonts);
+    font_set *fonts = fe_reallocate(NULL, 1, sizeof *fonts);
     memset(fonts, 0, sizeof *fonts);
     fonts->renderer = renderer;
     fonts->scale = scale;
     if (TTF_Init() == 0 && FcInit()) find_files(fonts);
     if (open_face(fonts, CHAT_FONT_BODY, 0)) return fonts;
-    chat_text_printf(problem, "No font can be opened (%s); install one, such as Noto Sans.", TTF_GetError());
+    fe_text_printf(problem, "No font can be opened (%s); install one, such as Noto Sans.", TTF_GetError());
     font_set_destroy(fonts);
     return NULL;
 }
@@ -384,7 +384,7 @@ int font_glyph_height(font_set *fonts, chat_font font)
 static void evict(font_set *fonts, uint32_t age)
 {
     // Open addressing cannot lose single entries, so what stays is put in again.
-    texture_slot *kept = chat_reallocate(NULL, TEXTURE_SLOTS, sizeof *kept);
+    texture_slot *kept = fe_reallocate(NULL, TEXTURE_SLOTS, sizeof *kept);
     unsigned count = 0;
     for (unsigned i = 0; i < TEXTURE_SLOTS; i++) {
         texture_slot *slot = &fonts->textures[i];

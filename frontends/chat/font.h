@@ -11,7 +11,7 @@
 typedef struct font_set font_set;
 
 // NULL with a sentence when there is not a single usable font.
-font_set *font_set_create(SDL_Renderer *renderer, float scale, chat_text *problem);
+font_set *font_set_create(SDL_Renderer *renderer, float scale, fe_text *problem);
 void font_set_destroy(font_set *fonts);
 void font_set_scale(font_set *fonts, float scale); // pixels per logical pixel; drops what is cached
 

@@ -7,7 +7,7 @@
 // ---- What no text can hold ------------------------------------------------------------------------------------------
 
 // The code unit of an escape, `\\uXXXX`, at `at`; -1: there is none.
-static int32_t escaped_unit(const chat_text *json, size_t at)
+static int32_t escaped_unit(const fe_text *json, size_t at)
 {
     int32_t unit = 0;
     if (at + 6 > json->length || json->data[at] != '\\' || json->data[at + 1] != 'u') return -1;
@@ -23,9 +23,9 @@ static int32_t escaped_unit(const chat_text *json, size_t at)
 
 // SQLite passes on bytes that are not UTF-8, ends a string at an escaped NUL, and writes halves of surrogate pairs as
 // they are. Returns how many characters were replaced.
-static size_t mend(const char *text, size_t length, chat_text *out)
+static size_t mend(const char *text, size_t length, fe_text *out)
 {
-    chat_text json = {0};
+    fe_text json = {0};
     size_t replaced = chat_text_append_utf8(&json, text, length), kept = 0;
     for (size_t at = 0; at < json.length;) {
         int32_t unit = escaped_unit(&json, at);
@@ -33,34 +33,34 @@ static size_t mend(const char *text, size_t length, chat_text *out)
         int32_t second = high ? escaped_unit(&json, at + 6) : -1;
         bool pair = second >= 0xDC00 && second < 0xE000;
         if (unit == 0 || low || (high && !pair)) {
-            chat_text_append(out, json.data + kept, at - kept);
-            chat_text_add(out, CHAT_REPLACEMENT);
+            fe_text_append(out, json.data + kept, at - kept);
+            fe_text_add(out, FE_REPLACEMENT);
             kept = at + 6;
             replaced++;
         }
         at += pair ? 12 : unit >= 0 ? 6 : json.data[at] == '\\' && at + 1 < json.length ? 2 : 1;
     }
-    chat_text_append(out, json.data + kept, json.length - kept);
-    chat_text_free(&json);
+    fe_text_append(out, json.data + kept, json.length - kept);
+    fe_text_free(&json);
     return replaced;
 }
 
 static bool is_marked(const chat_message *message)
 {
-    return strstr(chat_text_string(&message->content), CHAT_REPLACEMENT) ||
-           strstr(chat_text_string(&message->thinking), CHAT_REPLACEMENT);
+    return strstr(fe_text_string(&message->content), FE_REPLACEMENT) ||
+           strstr(fe_text_string(&message->thinking), FE_REPLACEMENT);
 }
 
-static void tell_replaced(const chat_conversation *conversation, const char *name, size_t replaced, chat_text *notice)
+static void tell_replaced(const chat_conversation *conversation, const char *name, size_t replaced, fe_text *notice)
 {
     uint32_t marked = 0;
     while (marked < conversation->count && !is_marked(&conversation->messages[marked]))
         marked++;
-    chat_text_printf(notice, "%u character%s of %s %s not valid UTF-8 text and stand%s as " CHAT_REPLACEMENT,
-                     (unsigned)replaced, replaced == 1 ? "" : "s", name, replaced == 1 ? "is" : "are",
-                     replaced == 1 ? "s" : "");
-    if (marked < conversation->count) chat_text_printf(notice, ", first in message %u", marked + 1);
-    chat_text_add(notice, ". The file is as it was: mend it and open it again, or go on with this.");
+    fe_text_printf(notice, "%u character%s of %s %s not valid UTF-8 text and stand%s as " FE_REPLACEMENT,
+                   (unsigned)replaced, replaced == 1 ? "" : "s", name, replaced == 1 ? "is" : "are",
+                   replaced == 1 ? "s" : "");
+    if (marked < conversation->count) fe_text_printf(notice, ", first in message %u", marked + 1);
+    fe_text_add(notice, ". The file is as it was: mend it and open it again, or go on with this.");
 }
 
 // ---- Reading
@@ -75,10 +75,10 @@ static sqlite3_stmt *query(sqlite3 *database, const char *sql, const char *text,
     return statement; // NULL is harmless: stepping it is a misuse error, not a crash
 }
 
-static void append_column(chat_text *text, sqlite3_stmt *statement, int column)
+static void append_column(fe_text *text, sqlite3_stmt *statement, int column)
 {
     const char *bytes = (const char *)sqlite3_column_text(statement, column);
-    if (bytes) chat_text_append(text, bytes, (size_t)sqlite3_column_bytes(statement, column));
+    if (bytes) fe_text_append(text, bytes, (size_t)sqlite3_column_bytes(statement, column));
 }
 
 static void add_message(chat_conversation *conversation, sqlite3_stmt *row)
@@ -109,7 +109,7 @@ static void read_title(sqlite3 *database, const char *text, size_t length, chat_
     sqlite3_finalize(statement);
 }
 
-static bool read_conversation(chat_state *state, const chat_text *json, int64_t now)
+static bool read_conversation(chat_state *state, const fe_text *json, int64_t now)
 {
     sqlite3 *database = NULL;
     chat_conversation *before = state->current, *conversation = NULL;
@@ -140,22 +140,22 @@ static bool read_conversation(chat_state *state, const chat_text *json, int64_t 
 }
 
 bool chat_import_json(chat_state *state, const char *name, const char *text, size_t length, int64_t now,
-                      chat_text *notice)
+                      fe_text *notice)
 {
     if (length >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0)) {
-        chat_text_printf(notice, "%s is written in UTF-16; save it as UTF-8 and open it again.", name);
+        fe_text_printf(notice, "%s is written in UTF-16; save it as UTF-8 and open it again.", name);
         return false;
     }
     size_t mark = length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; // as Windows marks UTF-8
-    chat_text json = {0};
+    fe_text json = {0};
     size_t replaced = mend(text + mark, length - mark, &json);
     bool good = read_conversation(state, &json, now);
     if (!good)
-        chat_text_printf(notice,
-                         "%s is not a conversation: a JSON object with \"messages\", each with \"role\" and "
-                         "\"content\", is needed.",
-                         name);
+        fe_text_printf(notice,
+                       "%s is not a conversation: a JSON object with \"messages\", each with \"role\" and "
+                       "\"content\", is needed.",
+                       name);
     if (good && replaced) tell_replaced(state->current, name, replaced, notice);
-    chat_text_free(&json);
+    fe_text_free(&json);
     return good;
 }

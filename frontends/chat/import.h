@@ -9,6 +9,6 @@
 // sentence when that happened; and when the text, which came from the file `name`, is no such object: then the result
 // is false and nothing is added.
 bool chat_import_json(chat_state *state, const char *name, const char *text, size_t length, int64_t now,
-                      chat_text *notice);
+                      fe_text *notice);
 
 #endif

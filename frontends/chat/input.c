@@ -17,8 +17,8 @@ void input_free(chat_input *input)
     forget_undo(input, 0);
     for (unsigned i = 0; i < input->history_count; i++)
         free(input->history[i]);
-    chat_text_free(&input->text);
-    chat_text_free(&input->draft);
+    fe_text_free(&input->text);
+    fe_text_free(&input->draft);
     *input = (chat_input){0};
 }
 
@@ -43,7 +43,7 @@ static void keep(chat_input *input, int edit)
         input->undo_count--;
     }
     input->undo[input->undo_count++] =
-        (input_snapshot){.text = chat_copy(chat_text_string(&input->text)), .cursor = input->cursor};
+        (input_snapshot){.text = fe_copy_string(fe_text_string(&input->text)), .cursor = input->cursor};
     input->undo_at = input->undo_count;
 }
 
@@ -68,18 +68,18 @@ void input_insert(chat_input *input, const char *bytes, size_t length)
     bool typing = length <= 4 && bytes[0] != ' ' && bytes[0] != '\n' && input->cursor == input->anchor;
     keep(input, typing ? 1 : 0);
     remove_selection(input);
-    chat_text clean = {0}, line = {0};
+    fe_text clean = {0}, line = {0};
     chat_text_append_utf8(&clean, bytes, length); // what is pasted may be anything
     for (size_t i = 0; i < clean.length; i++) {   // no carriage returns; one line where only one is wanted
         char c = clean.data[i];
         if (c == '\r') continue;
         if (input->single_line && c == '\n') c = ' ';
-        chat_text_append(&line, &c, 1);
+        fe_text_append(&line, &c, 1);
     }
-    chat_text_insert(&input->text, input->cursor, chat_text_string(&line), line.length);
+    chat_text_insert(&input->text, input->cursor, fe_text_string(&line), line.length);
     input->cursor = input->anchor = input->cursor + line.length;
-    chat_text_free(&clean);
-    chat_text_free(&line);
+    fe_text_free(&clean);
+    fe_text_free(&line);
 }
 
 static bool is_space(char c)
@@ -89,7 +89,7 @@ static bool is_space(char c)
 
 static size_t step(const chat_input *input, size_t at, int direction, input_unit unit)
 {
-    const char *text = chat_text_string(&input->text);
+    const char *text = fe_text_string(&input->text);
     size_t length = input->text.length;
     switch (unit) {
     case INPUT_CHARACTER:
@@ -191,7 +191,7 @@ void input_remember(chat_input *input, const char *text)
             memmove(input->history, input->history + 1, (INPUT_HISTORY_LIMIT - 1) * sizeof *input->history);
             input->history_count--;
         }
-        input->history[input->history_count++] = chat_copy(text);
+        input->history[input->history_count++] = fe_copy_string(text);
     }
     input->history_at = input->history_count;
 }
@@ -200,10 +200,10 @@ bool input_recall(chat_input *input, int direction)
 {
     if (direction < 0 ? input->history_at == 0 : input->history_at >= input->history_count) return false;
     if (input->history_at == input->history_count)
-        chat_text_set(&input->draft, chat_text_string(&input->text), input->text.length);
+        chat_text_set(&input->draft, fe_text_string(&input->text), input->text.length);
     input->history_at += direction < 0 ? -1u : 1u;
     bool back = input->history_at == input->history_count;
-    input_set(input, back ? chat_text_string(&input->draft) : input->history[input->history_at]);
+    input_set(input, back ? fe_text_string(&input->draft) : input->history[input->history_at]);
     return true;
 }
 

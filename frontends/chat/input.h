@@ -12,14 +12,14 @@ typedef struct input_snapshot {
 } input_snapshot;
 
 typedef struct chat_input {
-    chat_text text;
+    fe_text text;
     size_t cursor, anchor; // the selection lies between them
     input_snapshot undo[INPUT_UNDO_LIMIT];
     unsigned undo_count, undo_at; // states before undo_at can be undone to, those behind it redone
     int last_edit;                // 1 typing, 2 deleting, 0 neither: which edits join in one step of undo
     char *history[INPUT_HISTORY_LIMIT];
     unsigned history_count, history_at;
-    chat_text draft; // what was being written when recall began
+    fe_text draft; // what was being written when recall began
     bool single_line;
 } chat_input;
 

@@ -28,7 +28,7 @@ static layout_box *add_box(layout *out, layout_box_kind kind, int x, int y, int 
 {
     if (out->box_count == out->box_capacity) {
         out->box_capacity = out->box_capacity ? out->box_capacity * 2 : 16;
-        out->boxes = chat_reallocate(out->boxes, out->box_capacity, sizeof *out->boxes);
+        out->boxes = fe_reallocate(out->boxes, out->box_capacity, sizeof *out->boxes);
     }
     layout_box *box = &out->boxes[out->box_count++];
     *box = (layout_box){.kind = kind, .x = x, .y = y, .width = width, .height = height};
@@ -39,7 +39,7 @@ static layout_run *add_run(layout *out)
 {
     if (out->run_count == out->run_capacity) {
         out->run_capacity = out->run_capacity ? out->run_capacity * 2 : 64;
-        out->runs = chat_reallocate(out->runs, out->run_capacity, sizeof *out->runs);
+        out->runs = fe_reallocate(out->runs, out->run_capacity, sizeof *out->runs);
     }
     return &out->runs[out->run_count++];
 }
@@ -70,7 +70,7 @@ static void place_runs(builder *b, uint32_t start, const uint8_t *levels)
 {
     layout *out = b->out;
     uint32_t count = out->run_count - b->line_first;
-    uint32_t *order = chat_reallocate(NULL, count, sizeof *order);
+    uint32_t *order = fe_reallocate(NULL, count, sizeof *order);
     int highest = 0, x = count ? out->runs[b->line_first].x : 0;
     for (uint32_t i = 0; i < count; i++) {
         order[i] = b->line_first + i;
@@ -107,7 +107,7 @@ static void reorder_line(builder *b)
         b->direction_known = true; // the paragraph began from left to right
         return;
     }
-    uint8_t *levels = chat_reallocate(NULL, length, 1);
+    uint8_t *levels = fe_reallocate(NULL, length, 1);
     if (unicode_levels(text, length, &b->direction_known, &b->rtl, levels)) {
         split_runs(b, start, levels);
         place_runs(b, start, levels);
@@ -181,9 +181,9 @@ static int added_width(builder *b, const style *s, const char *text, size_t leng
 {
     layout_run *last = joined_run(b, s);
     if (!last) return width_of(b, s->font, text, length);
-    chat_text *plain = &b->out->plain;
+    fe_text *plain = &b->out->plain;
     size_t before = plain->length;
-    chat_text_append(plain, text, length);
+    fe_text_append(plain, text, length);
     int width = width_of(b, s->font, plain->data + last->start, last->length + length) - last->width;
     chat_text_remove(plain, before, length);
     return width;
@@ -208,7 +208,7 @@ static void put(builder *b, const style *s, const char *text, size_t length)
     if (!last) settle(b);
     int off, width = told_width(b, s, text, length, &off);
     uint32_t start = (uint32_t)out->plain.length;
-    chat_text_append(&out->plain, text, length);
+    fe_text_append(&out->plain, text, length);
     b->pen += width;
     b->slack = off;
     if (last) {
@@ -285,14 +285,14 @@ static bool is_blank(char c)
 
 static void set_text(builder *b, const style *s, const char *text, size_t length)
 {
-    bool *breaks = chat_reallocate(NULL, length + 1, sizeof *breaks);
+    bool *breaks = fe_reallocate(NULL, length + 1, sizeof *breaks);
     unicode_breaks(text, length, breaks);
     size_t at = 0;
     while (at < length) {
         if (text[at] == '\n') {
             end_line(b);
             b->direction_known = b->rtl = false;
-            chat_text_append(&b->out->plain, "\n", 1);
+            fe_text_append(&b->out->plain, "\n", 1);
             at++;
         } else if (text[at] == '\t') {
             put(b, s, text + at, 1);
@@ -325,7 +325,7 @@ static void begin(builder *b, int left, int right)
 static void end_block(builder *b)
 {
     if (b->out->run_count > b->line_first) end_line(b);
-    chat_text_append(&b->out->plain, "\n", 1);
+    fe_text_append(&b->out->plain, "\n", 1);
 }
 
 static chat_font font_of(const markdown_block *block, uint8_t style_bits)
@@ -431,7 +431,7 @@ static void set_table(builder *b, const markdown *document, uint32_t first, uint
         do {
             const markdown_block *cell = &document->blocks[i];
             if (cell->column < COLUMN_LIMIT) {
-                if (cell->column) chat_text_append(&b->out->plain, "\t", 1);
+                if (cell->column) fe_text_append(&b->out->plain, "\t", 1);
                 b->y = top + unit;
                 b->align = cell->align;
                 begin(b, x + 2 * unit, x + widths[cell->column] - 2 * unit);
@@ -444,7 +444,7 @@ static void set_table(builder *b, const markdown *document, uint32_t first, uint
         } while (i < last && document->blocks[i].column != 0);
         b->align = 0;
         b->y = bottom;
-        chat_text_append(&b->out->plain, "\n", 1);
+        fe_text_append(&b->out->plain, "\n", 1);
         add_box(b->out, LAYOUT_BOX_LINE, left, bottom, total, 1);
     }
 }
@@ -457,7 +457,7 @@ static void set_paragraph(builder *b, const markdown *document, const markdown_b
         int width = width_of(b, s.font, block->marker, length);
         begin(b, left - width - 2 * b->measure->unit, right);
         put(b, &s, block->marker, length);
-        chat_text_append(&b->out->plain, " ", 1);
+        fe_text_append(&b->out->plain, " ", 1);
         b->left = b->pen = left;
     } else {
         begin(b, left, right);
@@ -471,14 +471,14 @@ static void reset(layout *out, int width)
     out->run_count = out->box_count = 0;
     out->width = width;
     out->height = 0;
-    chat_text_clear(&out->plain);
-    chat_text_clear(&out->urls);
+    fe_text_clear(&out->plain);
+    fe_text_clear(&out->urls);
 }
 
 void layout_build(layout *out, const markdown *document, int width, const layout_measure *measure)
 {
     reset(out, width);
-    if (document->urls.length) chat_text_append(&out->urls, document->urls.data, document->urls.length);
+    if (document->urls.length) fe_text_append(&out->urls, document->urls.data, document->urls.length);
     builder b = {.out = out, .measure = measure, .chips = true};
     int unit = measure->unit;
     b.minimum_height = measure->height(measure->user, CHAT_FONT_BODY);
@@ -542,7 +542,7 @@ typedef struct difference { // of a text from another: between paragraphs that b
     bool has_rest;          // else they differ to the end
 } difference;
 
-static difference compare(const chat_text *before, const char *text, size_t length)
+static difference compare(const fe_text *before, const char *text, size_t length)
 {
     size_t shorter = before->length < length ? before->length : length, same = 0;
     difference found = {0};
@@ -562,14 +562,14 @@ void layout_change_plain(layout *l, const char *text, size_t length, chat_font f
                          const layout_measure *measure)
 {
     size_t before = l->plain.length;
-    if (l->height && before == length && memcmp(chat_text_string(&l->plain), text, length) == 0) return;
+    if (l->height && before == length && memcmp(fe_text_string(&l->plain), text, length) == 0) return;
     difference d = compare(&l->plain, text, length);
     size_t end = before - d.rest; // of what differs
     int line = measure->height(measure->user, font), height = l->height;
     uint32_t first = run_from(l, d.start), behind = d.has_rest ? run_from(l, end) : l->run_count;
     uint32_t rest_count = l->run_count - behind;
     int bottom = d.has_rest ? paragraph_top(l, behind, end, line) : height;
-    layout_run *rest = chat_reallocate(NULL, rest_count, sizeof *rest);
+    layout_run *rest = fe_reallocate(NULL, rest_count, sizeof *rest);
     if (rest_count) memcpy(rest, l->runs + behind, rest_count * sizeof *rest);
 
     builder b = {.out = l, .measure = measure, .minimum_height = line, .y = paragraph_top(l, first, d.start, line)};
@@ -581,7 +581,7 @@ void layout_change_plain(layout *l, const char *text, size_t length, chat_font f
     if (!d.has_rest) end_line(&b);
     l->height = b.y + height - bottom;
 
-    chat_text_append(&l->plain, text + length - d.rest, d.rest);
+    fe_text_append(&l->plain, text + length - d.rest, d.rest);
     for (uint32_t i = 0; i < rest_count; i++) {
         layout_run *run = add_run(l);
         *run = rest[i];
@@ -603,8 +603,8 @@ void layout_free(layout *out)
 {
     free(out->runs);
     free(out->boxes);
-    chat_text_free(&out->plain);
-    chat_text_free(&out->urls);
+    fe_text_free(&out->plain);
+    fe_text_free(&out->urls);
     *out = (layout){0};
 }
 

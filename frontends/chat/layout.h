@@ -58,8 +58,8 @@ typedef struct layout {
     layout_run *runs; // in the order of the text, that is top to bottom, cells of a table row side by side
     layout_box *boxes;
     uint32_t run_count, run_capacity, box_count, box_capacity;
-    chat_text plain; // what is copied
-    chat_text urls;
+    fe_text plain; // what is copied
+    fe_text urls;
     int width, height;
 } layout;
 

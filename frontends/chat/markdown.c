@@ -27,7 +27,7 @@ static markdown_block *add_block(parser *p, markdown_kind kind)
     markdown *document = p->document;
     if (document->block_count == document->block_capacity) {
         document->block_capacity = document->block_capacity ? document->block_capacity * 2 : 32;
-        document->blocks = chat_reallocate(document->blocks, document->block_capacity, sizeof *document->blocks);
+        document->blocks = fe_reallocate(document->blocks, document->block_capacity, sizeof *document->blocks);
     }
     markdown_block *block = &document->blocks[document->block_count++];
     *block = (markdown_block){.kind = kind,
@@ -48,7 +48,7 @@ static void add_span(parser *p, const char *text, size_t length)
         (uint8_t)((p->bold ? MARKDOWN_BOLD : 0) | (p->italic ? MARKDOWN_ITALIC : 0) | (p->mono ? MARKDOWN_MONO : 0) |
                   (p->url >= 0 ? MARKDOWN_LINK : 0) | (p->strike ? MARKDOWN_STRIKE : 0));
     uint32_t start = (uint32_t)document->text.length;
-    chat_text_append(&document->text, text, length);
+    fe_text_append(&document->text, text, length);
     if (p->open->span_count) {
         markdown_span *last = &document->spans[document->span_count - 1];
         if (last->style == style && last->url == p->url) {
@@ -58,7 +58,7 @@ static void add_span(parser *p, const char *text, size_t length)
     }
     if (document->span_count == document->span_capacity) {
         document->span_capacity = document->span_capacity ? document->span_capacity * 2 : 64;
-        document->spans = chat_reallocate(document->spans, document->span_capacity, sizeof *document->spans);
+        document->spans = fe_reallocate(document->spans, document->span_capacity, sizeof *document->spans);
     }
     document->spans[document->span_count++] =
         (markdown_span){.start = start, .length = (uint32_t)length, .style = style, .url = p->url};
@@ -167,8 +167,8 @@ static int enter_span(MD_SPANTYPE type, void *detail, void *user)
     if (type == MD_SPAN_A) {
         const MD_SPAN_A_DETAIL *link = detail;
         p->url = (int32_t)p->document->urls.length;
-        chat_text_append(&p->document->urls, link->href.text ? link->href.text : "", link->href.size);
-        chat_text_append(&p->document->urls, "", 1);
+        fe_text_append(&p->document->urls, link->href.text ? link->href.text : "", link->href.size);
+        fe_text_append(&p->document->urls, "", 1);
     }
     return 0;
 }
@@ -229,11 +229,11 @@ static int take_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *
 
 void markdown_parse(markdown *document, const char *text, size_t length)
 {
-    chat_text_clear(&document->text);
-    chat_text_clear(&document->urls);
+    fe_text_clear(&document->text);
+    fe_text_clear(&document->urls);
     document->block_count = document->span_count = 0;
     if (length > UINT32_MAX / 2) return;
-    char *source = chat_reallocate(NULL, length + PADDING, 1);
+    char *source = fe_reallocate(NULL, length + PADDING, 1);
     if (length) memcpy(source, text, length);
     memset(source + length, 0, PADDING);
     parser p = {.document = document, .source = source, .end = source + length, .url = -1};
@@ -250,8 +250,8 @@ void markdown_parse(markdown *document, const char *text, size_t length)
 
 void markdown_free(markdown *document)
 {
-    chat_text_free(&document->text);
-    chat_text_free(&document->urls);
+    fe_text_free(&document->text);
+    fe_text_free(&document->urls);
     free(document->blocks);
     free(document->spans);
     *document = (markdown){0};

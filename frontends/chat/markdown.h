@@ -36,7 +36,7 @@ typedef struct markdown_block {
 } markdown_block;
 
 typedef struct markdown {
-    chat_text text, urls;
+    fe_text text, urls;
     markdown_block *blocks;
     markdown_span *spans;
     uint32_t block_count, block_capacity, span_count, span_capacity;

@@ -53,7 +53,7 @@ static bool look_beside(void *user, const platform_entry *entry)
     search->parts[part].exact = strncmp(entry->name, search->model, search->stem) == 0;
     search->parts[part].count++;
     free(search->parts[part].found);
-    search->parts[part].found = chat_copy(entry->name);
+    search->parts[part].found = fe_copy_string(entry->name);
     return true;
 }
 
@@ -62,10 +62,10 @@ static beside_search search_beside(const char *path)
 {
     const char *name = platform_file_name(path);
     beside_search search = {.model = name, .stem = strlen(name) > 5 ? strlen(name) - 5 : strlen(name)};
-    chat_text folder = {0};
-    chat_text_append(&folder, path, (size_t)(name - path));
+    fe_text folder = {0};
+    fe_text_append(&folder, path, (size_t)(name - path));
     platform_list(folder.length ? folder.data : "./", look_beside, &search);
-    chat_text_free(&folder);
+    fe_text_free(&folder);
     return search;
 }
 
@@ -83,11 +83,11 @@ static void forget_search(beside_search *search)
 char *models_beside(const char *path, model_part part)
 {
     beside_search search = search_beside(path);
-    chat_text found = {0};
+    fe_text found = {0};
     if (is_beside(&search, part)) {
         size_t folder = (size_t)(search.model - path);
-        if (folder) chat_text_append(&found, path, folder);
-        chat_text_printf(&found, "%s%s", folder ? "" : "./", search.parts[part].found);
+        if (folder) fe_text_append(&found, path, folder);
+        fe_text_printf(&found, "%s%s", folder ? "" : "./", search.parts[part].found);
     }
     forget_search(&search);
     return found.data;
@@ -105,9 +105,9 @@ static void add_file(model_list *list, const char *path, uint64_t bytes)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 32;
-        list->files = chat_reallocate(list->files, list->capacity, sizeof *list->files);
+        list->files = fe_reallocate(list->files, list->capacity, sizeof *list->files);
     }
-    model_file file = {.path = chat_copy(path), .bytes = bytes, .folder = list->folder_count - 1};
+    model_file file = {.path = fe_copy_string(path), .bytes = bytes, .folder = list->folder_count - 1};
     beside_search search = search_beside(path);
     for (int part = 0; part < MODEL_PART_COUNT; part++)
         file.parts[part] = is_beside(&search, (model_part)part);
@@ -119,15 +119,15 @@ static bool take_entry(void *user, const platform_entry *entry)
 {
     folder_walk *walk = user;
     if (++*walk->entries > ENTRY_LIMIT || walk->list->count >= FILE_LIMIT) return false;
-    chat_text path = {0};
-    chat_text_printf(&path, "%s/%s", walk->folder, entry->name);
+    fe_text path = {0};
+    fe_text_printf(&path, "%s/%s", walk->folder, entry->name);
     if (entry->folder && walk->depth < DEPTH_LIMIT) {
         folder_walk inner = {walk->list, path.data, walk->depth + 1, walk->entries};
         platform_list(path.data, take_entry, &inner);
     } else if (!entry->folder && is_model(entry->name)) {
         add_file(walk->list, path.data, entry->bytes);
     }
-    chat_text_free(&path);
+    fe_text_free(&path);
     return true;
 }
 
@@ -143,9 +143,9 @@ static void find_in(model_list *list, const char *path, size_t length, bool chos
 {
     for (uint32_t i = 0; i < list->folder_count; i++)
         if (strlen(list->folders[i].path) == length && strncmp(list->folders[i].path, path, length) == 0) return;
-    chat_text name = {0};
-    chat_text_append(&name, path, length);
-    list->folders = chat_reallocate(list->folders, list->folder_count + 1, sizeof *list->folders);
+    fe_text name = {0};
+    fe_text_append(&name, path, length);
+    list->folders = fe_reallocate(list->folders, list->folder_count + 1, sizeof *list->folders);
     list->folders[list->folder_count++] = (model_folder){.path = name.data, .chosen = chosen};
     unsigned entries = 0;
     uint32_t before = list->count;
@@ -175,10 +175,10 @@ void models_find(model_list *list, const char *chosen, const char *home)
     for (size_t length; (length = strcspn(chosen, "\n")) || *chosen; chosen += length + (chosen[length] == '\n'))
         if (length) find_in(list, chosen, length, true);
     for (unsigned i = 0; home && home[0] && i < sizeof usual / sizeof *usual; i++) {
-        chat_text path = {0};
-        chat_text_printf(&path, "%s/%s", home, usual[i]);
+        fe_text path = {0};
+        fe_text_printf(&path, "%s/%s", home, usual[i]);
         find_in(list, path.data, path.length, false);
-        chat_text_free(&path);
+        fe_text_free(&path);
     }
     if (list->count) qsort(list->files, list->count, sizeof *list->files, by_name);
 }
@@ -233,9 +233,9 @@ void models_fit_text(const sx_memory_estimate *memory, char *text, size_t size)
 
 char *models_expand(const char *typed, const char *home)
 {
-    if (typed[0] != '~' || !home || (typed[1] && typed[1] != '/')) return chat_copy(typed);
-    chat_text path = {0};
-    chat_text_printf(&path, "%s%s", home, typed + 1);
+    if (typed[0] != '~' || !home || (typed[1] && typed[1] != '/')) return fe_copy_string(typed);
+    fe_text path = {0};
+    fe_text_printf(&path, "%s%s", home, typed + 1);
     return path.data;
 }
 
@@ -253,10 +253,10 @@ static bool take_choice(void *user, const platform_entry *entry)
     if (hidden || !wanted || strncmp(entry->name, search->start, strlen(search->start)) != 0) return true;
     if (choices->count == choices->capacity) {
         choices->capacity = choices->capacity ? choices->capacity * 2 : 16;
-        choices->names = chat_reallocate(choices->names, choices->capacity, sizeof *choices->names);
+        choices->names = fe_reallocate(choices->names, choices->capacity, sizeof *choices->names);
     }
-    chat_text name = {0};
-    chat_text_printf(&name, "%s%s", entry->name, entry->folder ? "/" : "");
+    fe_text name = {0};
+    fe_text_printf(&name, "%s%s", entry->name, entry->folder ? "/" : "");
     choices->names[choices->count++] = name.data;
     return choices->count < CHOICE_LIMIT;
 }
@@ -270,9 +270,9 @@ void models_complete(path_choices *choices, const char *typed, const char *home)
 {
     models_choices_free(choices);
     const char *name = strcmp(typed, "~") == 0 ? typed + 1 : platform_file_name(typed);
-    chat_text_append(&choices->folder, typed, (size_t)(name - typed));
-    if (strcmp(typed, "~") == 0) chat_text_add(&choices->folder, "/");
-    char *folder = models_expand(chat_text_string(&choices->folder), home);
+    fe_text_append(&choices->folder, typed, (size_t)(name - typed));
+    if (strcmp(typed, "~") == 0) fe_text_add(&choices->folder, "/");
+    char *folder = models_expand(fe_text_string(&choices->folder), home);
     platform_list(folder[0] ? folder : ".", take_choice, &(choice_search){choices, name});
     free(folder);
     if (choices->count) qsort(choices->names, choices->count, sizeof *choices->names, by_text);
@@ -282,11 +282,11 @@ void models_complete(path_choices *choices, const char *typed, const char *home)
             if (choices->names[i][k] != choices->names[0][k]) same = k;
     while (same && choices->count && ((unsigned char)choices->names[0][same] & 0xC0) == 0x80)
         same--; // whole characters
-    chat_text_add(&choices->common, chat_text_string(&choices->folder));
+    fe_text_add(&choices->common, fe_text_string(&choices->folder));
     if (choices->count) {
-        chat_text_append(&choices->common, choices->names[0], same);
+        fe_text_append(&choices->common, choices->names[0], same);
     } else {
-        chat_text_add(&choices->common, name);
+        fe_text_add(&choices->common, name);
     }
 }
 
@@ -295,7 +295,7 @@ void models_choices_free(path_choices *choices)
     for (uint32_t i = 0; i < choices->count; i++)
         free(choices->names[i]);
     free(choices->names);
-    chat_text_free(&choices->folder);
-    chat_text_free(&choices->common);
+    fe_text_free(&choices->folder);
+    fe_text_free(&choices->common);
     *choices = (path_choices){0};
 }

@@ -47,8 +47,8 @@ model_part models_part_of(const char *path); // by its name; MODEL_PART_COUNT: n
 typedef struct path_choices {
     char **names; // in its folder, folders with a separator behind them; sorted
     uint32_t count, capacity;
-    chat_text folder; // the path's folder, as it was typed
-    chat_text common; // the path with what all choices have in common
+    fe_text folder; // the path's folder, as it was typed
+    fe_text common; // the path with what all choices have in common
 } path_choices;
 // Folders, models (GGUF) and conversations (JSON). `~` stands for `home`, which may be NULL.
 void models_complete(path_choices *choices, const char *typed, const char *home);

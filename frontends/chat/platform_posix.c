@@ -18,7 +18,7 @@
 char *platform_home(void)
 {
     const char *home = getenv("HOME");
-    return home && home[0] == '/' ? chat_copy(home) : NULL;
+    return home && home[0] == '/' ? fe_copy_string(home) : NULL;
 }
 
 // The XDG specification: a relative path in the variable counts as unset.
@@ -26,11 +26,11 @@ static char *base_folder(const char *variable, const char *fallback)
 {
     const char *base = getenv(variable);
     char *home = platform_home();
-    chat_text path = {0};
+    fe_text path = {0};
     if (base && base[0] == '/') {
-        chat_text_printf(&path, "%s/specexit", base);
+        fe_text_printf(&path, "%s/specexit", base);
     } else if (home) {
-        chat_text_printf(&path, "%s/%s/specexit", home, fallback);
+        fe_text_printf(&path, "%s/%s/specexit", home, fallback);
     }
     free(home);
     return path.data;
@@ -61,7 +61,7 @@ char *platform_cache_folder(void)
 char *platform_full_path(const char *path)
 {
     char *full = realpath(path, NULL);
-    return full ? full : chat_copy(path);
+    return full ? full : fe_copy_string(path);
 }
 
 const char *platform_file_name(const char *path)
@@ -76,11 +76,11 @@ bool platform_list(const char *folder, bool (*each)(void *user, const platform_e
     bool go_on = true;
     for (struct dirent *entry; directory && go_on && (entry = readdir(directory));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        chat_text path = {0};
+        fe_text path = {0};
         struct stat status;
-        chat_text_printf(&path, "%s/%s", folder, entry->d_name);
+        fe_text_printf(&path, "%s/%s", folder, entry->d_name);
         bool there = stat(path.data, &status) == 0 && (S_ISDIR(status.st_mode) || S_ISREG(status.st_mode));
-        chat_text_free(&path);
+        fe_text_free(&path);
         if (!there) continue;
         bool is_folder = S_ISDIR(status.st_mode);
         go_on = each(user, &(platform_entry){.name = entry->d_name,
@@ -202,17 +202,17 @@ static float read_x11_dpi(void)
 // Whether a line of the file holds both of a pair of words; the pairs end with NULL.
 static bool file_says(const char *home, const char *name, const char *const *words)
 {
-    chat_text path = {0};
+    fe_text path = {0};
     char line[256];
     bool found = false;
-    chat_text_printf(&path, "%s/%s", home, name);
+    fe_text_printf(&path, "%s/%s", home, name);
     FILE *file = fopen(path.data, "r");
     while (file && !found && fgets(line, sizeof line, file)) {
         for (unsigned i = 0; words[i] && !found; i += 2)
             found = chat_contains(line, words[i]) && chat_contains(line, words[i + 1]);
     }
     if (file) fclose(file);
-    chat_text_free(&path);
+    fe_text_free(&path);
     return found;
 }
 

@@ -9,7 +9,7 @@
 static wchar_t *wide(const char *text)
 {
     int length = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
-    wchar_t *out = chat_reallocate(NULL, (size_t)length + 1, sizeof *out);
+    wchar_t *out = fe_reallocate(NULL, (size_t)length + 1, sizeof *out);
     MultiByteToWideChar(CP_UTF8, 0, text, -1, out, length);
     out[length] = 0;
     return out;
@@ -18,7 +18,7 @@ static wchar_t *wide(const char *text)
 static char *narrow(const wchar_t *text)
 {
     int length = WideCharToMultiByte(CP_UTF8, 0, text, -1, NULL, 0, NULL, NULL);
-    char *out = chat_reallocate(NULL, (size_t)length + 1, 1);
+    char *out = fe_reallocate(NULL, (size_t)length + 1, 1);
     WideCharToMultiByte(CP_UTF8, 0, text, -1, out, length, NULL, NULL);
     out[length] = 0;
     return out;
@@ -32,8 +32,8 @@ static char *folder_in(const wchar_t *variable, const char *inside)
     DWORD length = GetEnvironmentVariableW(variable, base, MAX_PATH);
     if (length == 0 || length >= MAX_PATH) return NULL;
     char *start = narrow(base);
-    chat_text path = {0};
-    chat_text_printf(&path, "%s%s", start, inside);
+    fe_text path = {0};
+    fe_text_printf(&path, "%s%s", start, inside);
     free(start);
     for (char *at = path.data; *at; at++)
         if (*at == '\\') *at = '/'; // Windows takes both
@@ -60,7 +60,7 @@ char *platform_full_path(const char *path)
     wchar_t full[MAX_PATH], *from = wide(path);
     DWORD length = GetFullPathNameW(from, MAX_PATH, full, NULL);
     free(from);
-    return length > 0 && length < MAX_PATH ? narrow(full) : chat_copy(path);
+    return length > 0 && length < MAX_PATH ? narrow(full) : fe_copy_string(path);
 }
 
 const char *platform_file_name(const char *path)
@@ -73,13 +73,13 @@ const char *platform_file_name(const char *path)
 
 bool platform_list(const char *folder, bool (*each)(void *user, const platform_entry *entry), void *user)
 {
-    chat_text pattern = {0};
+    fe_text pattern = {0};
     WIN32_FIND_DATAW found;
-    chat_text_printf(&pattern, "%s/*", folder);
+    fe_text_printf(&pattern, "%s/*", folder);
     wchar_t *from = wide(pattern.data);
     HANDLE search = FindFirstFileW(from, &found);
     free(from);
-    chat_text_free(&pattern);
+    fe_text_free(&pattern);
     if (search == INVALID_HANDLE_VALUE) return false;
     bool go_on = true;
     do {

@@ -102,7 +102,7 @@ bool chat_folders_add(chat_settings *settings, const char *folder)
     size_t used = strlen(settings->folders), length = strlen(folder);
     while (length > 1 && folder[length - 1] == '/')
         length--;
-    char *line = chat_copy(folder);
+    char *line = fe_copy_string(folder);
     line[length] = 0;
     bool good = length && !strchr(line, '\n') && used + length + 2 <= sizeof settings->folders &&
                 !find_line(settings->folders, line);

@@ -19,9 +19,9 @@ void chat_state_init(chat_state *state, uint64_t seed)
 
 void chat_message_free(chat_message *message)
 {
-    chat_text_free(&message->thinking);
-    chat_text_free(&message->content);
-    chat_text_free(&message->failure);
+    fe_text_free(&message->thinking);
+    fe_text_free(&message->content);
+    fe_text_free(&message->failure);
     free(message->points);
 }
 
@@ -42,7 +42,7 @@ void chat_state_free(chat_state *state)
     for (uint32_t i = 0; i < state->waiting_count; i++)
         free(state->waiting[i].text);
     free(state->waiting);
-    chat_text_free(&state->notice);
+    fe_text_free(&state->notice);
     *state = (chat_state){0};
 }
 
@@ -52,11 +52,11 @@ chat_conversation *chat_add_conversation(chat_state *state)
 {
     if (state->count == state->capacity) {
         state->capacity = state->capacity ? state->capacity * 2 : 16;
-        state->conversations = chat_reallocate(state->conversations, state->capacity, sizeof(chat_conversation *));
+        state->conversations = fe_reallocate(state->conversations, state->capacity, sizeof(chat_conversation *));
     }
-    chat_conversation *conversation = chat_reallocate(NULL, 1, sizeof *conversation);
+    chat_conversation *conversation = fe_reallocate(NULL, 1, sizeof *conversation);
     *conversation = (chat_conversation){
-        .title = chat_copy("New chat"), .steering = state->settings.steering, .selected = -1, .matches = true};
+        .title = fe_copy_string("New chat"), .steering = state->settings.steering, .selected = -1, .matches = true};
     return state->conversations[state->count++] = conversation;
 }
 
@@ -142,7 +142,7 @@ void chat_rename_conversation(chat_conversation *conversation, const char *title
         title++;
     if (!*title) return;
     free(conversation->title);
-    conversation->title = chat_copy(title);
+    conversation->title = fe_copy_string(title);
     conversation->named = true;
     conversation->dirty = true;
 }
@@ -159,9 +159,9 @@ static void title_from(chat_conversation *conversation, const char *text)
             length--;
         length = chat_utf8_cut(text, length + 1, length);
     }
-    chat_text title = {0};
-    chat_text_append(&title, text, length);
-    if (cut) chat_text_add(&title, "…");
+    fe_text title = {0};
+    fe_text_append(&title, text, length);
+    if (cut) fe_text_add(&title, "…");
     free(conversation->title);
     conversation->title = title.data;
     conversation->dirty = true;
@@ -174,7 +174,7 @@ chat_message *chat_add_message(chat_conversation *conversation, int32_t parent, 
     if (conversation->count == conversation->capacity) {
         conversation->capacity = conversation->capacity ? conversation->capacity * 2 : 16;
         conversation->messages =
-            chat_reallocate(conversation->messages, conversation->capacity, sizeof *conversation->messages);
+            fe_reallocate(conversation->messages, conversation->capacity, sizeof *conversation->messages);
     }
     int32_t index = (int32_t)conversation->count++;
     chat_message *message = &conversation->messages[index];
@@ -245,7 +245,7 @@ static uint32_t say_in(chat_state *state, chat_conversation *conversation, int32
                        int64_t now)
 {
     chat_message *message = chat_add_message(conversation, parent, SX_ROLE_USER);
-    chat_text_add(&message->content, text);
+    fe_text_add(&message->content, text);
     message->complete = true;
     if (parent < 0 && !conversation->named) title_from(conversation, text);
     chat_conversation_touch(state, conversation, now);
@@ -293,10 +293,10 @@ void chat_wait(chat_state *state, int32_t edited, const char *text)
 {
     if (state->waiting_count == state->waiting_capacity) {
         state->waiting_capacity = state->waiting_capacity ? state->waiting_capacity * 2 : 4;
-        state->waiting = chat_reallocate(state->waiting, state->waiting_capacity, sizeof *state->waiting);
+        state->waiting = fe_reallocate(state->waiting, state->waiting_capacity, sizeof *state->waiting);
     }
     state->waiting[state->waiting_count++] =
-        (chat_question){.conversation = state->current, .edited = edited, .text = chat_copy(text)};
+        (chat_question){.conversation = state->current, .edited = edited, .text = fe_copy_string(text)};
 }
 
 uint32_t chat_waiting(const chat_state *state, const chat_conversation *conversation)
@@ -362,7 +362,7 @@ uint32_t chat_prompt(const chat_conversation *conversation, uint32_t last, sx_me
         const chat_message *message = &conversation->messages[at];
         if (--place >= capacity) continue;
         messages[place] = (sx_message){.role = message->role,
-                                       .content = chat_text_string(&message->content),
+                                       .content = fe_text_string(&message->content),
                                        .reasoning = message->thinking.length ? message->thinking.data : NULL};
     }
     return count;
@@ -372,7 +372,7 @@ static void take_point(chat_message *message, const sx_event *event)
 {
     if (message->point_count == message->point_capacity) {
         message->point_capacity = message->point_capacity ? message->point_capacity * 2 : 256;
-        message->points = chat_reallocate(message->points, message->point_capacity, sizeof *message->points);
+        message->points = fe_reallocate(message->points, message->point_capacity, sizeof *message->points);
     }
     message->points[message->point_count++] = (chat_point){.token_index = event->token_index,
                                                            .boundary = event->boundary,
@@ -421,8 +421,8 @@ static void take_text(chat_state *state, chat_message *message, const sx_event *
         if (elapsed > 0.1 && end > state->first_token)
             message->tokens_per_second = (end - state->first_token) / elapsed;
     }
-    chat_text *text = event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content;
-    if (event->length) chat_text_append(text, event->text, event->length);
+    fe_text *text = event->channel == SX_CHANNEL_THINKING ? &message->thinking : &message->content;
+    if (event->length) fe_text_append(text, event->text, event->length);
     if (!message->left || event->first_token <= message->exit_token) message->exit_length = message->thinking.length;
 }
 
@@ -491,7 +491,7 @@ bool chat_keep_thinking(chat_state *state, double now)
     chat_conversation *conversation = state->current;
     uint32_t last = (uint32_t)chat_path_last(conversation);
     chat_message *message = &conversation->messages[last];
-    chat_text_clear(&message->content);
+    fe_text_clear(&message->content);
     if (message->exit_length < message->thinking.length)
         chat_text_remove(&message->thinking, message->exit_length, message->thinking.length - message->exit_length);
     while (message->point_count && message->points[message->point_count - 1].token_index > message->exit_token)

@@ -25,11 +25,11 @@ typedef struct chat_message {
     int32_t parent;   // index in the conversation, -1: none
     int32_t selected; // the child that is shown, -1: none
     sx_role role;
-    chat_text thinking, content;
-    chat_text failure; // why the reply failed, empty when it did not
-    bool complete;     // false while streaming, and after a kill
-    bool left;         // thinking has ended
-    bool unfolded;     // the thinking is shown although it has ended
+    fe_text thinking, content;
+    fe_text failure; // why the reply failed, empty when it did not
+    bool complete;   // false while streaming, and after a kill
+    bool left;       // thinking has ended
+    bool unfolded;   // the thinking is shown although it has ended
     sx_exit_reason exit_reason;
     char exit_sentence[160];
     uint32_t exit_token;
@@ -90,7 +90,7 @@ typedef struct chat_state {
     sx_exit_thresholds calibrated; // of the model that is open: where the slider's middle is
     sx_profile profile;            // of that model; level_count 0: the slider moves the thresholds themselves
     sx_watch watch;                // of the reply being generated: whether the profile was made for its like
-    chat_text notice;              // one line for the user until dismissed
+    fe_text notice;                // one line for the user until dismissed
 } chat_state;
 
 void chat_state_init(chat_state *state, uint64_t seed);

@@ -59,7 +59,7 @@ static int read_version(sqlite3 *database)
 }
 
 // Whether the database can be read and written, and has (or now gets) the tables.
-static bool prepare(sqlite3 *database, const char *path, chat_text *problem)
+static bool prepare(sqlite3 *database, const char *path, fe_text *problem)
 {
     char sql[64];
     sqlite3_busy_timeout(database, 500);
@@ -67,7 +67,7 @@ static bool prepare(sqlite3 *database, const char *path, chat_text *problem)
                  NULL);
     int version = read_version(database);
     if (version > SCHEMA_VERSION) {
-        chat_text_printf(problem, "%s: written by a newer version of this program. ", path);
+        fe_text_printf(problem, "%s: written by a newer version of this program. ", path);
         return false;
     }
     snprintf(sql, sizeof sql, "PRAGMA user_version=%d", SCHEMA_VERSION);
@@ -80,7 +80,7 @@ static bool prepare(sqlite3 *database, const char *path, chat_text *problem)
                        : code == SQLITE_READONLY || code == SQLITE_CANTOPEN ? "cannot be written"
                        : code == SQLITE_BUSY || code == SQLITE_LOCKED       ? "is in use by another window"
                                                                             : "cannot be used";
-    chat_text_printf(problem, "%s %s (%s). ", path, what, sqlite3_errmsg(database));
+    fe_text_printf(problem, "%s %s (%s). ", path, what, sqlite3_errmsg(database));
     sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
     return false;
 }
@@ -90,16 +90,16 @@ static bool copy_readable(const char *path, sqlite3 *memory)
 {
     sqlite3 *source = NULL;
     bool good = false;
-    chat_text name = {0};
-    chat_text_add(&name, "file:");
+    fe_text name = {0};
+    fe_text_add(&name, "file:");
     for (const char *at = path; *at; at++) {
         if (strchr("%?#", *at)) {
-            chat_text_printf(&name, "%%%02X", (unsigned char)*at);
+            fe_text_printf(&name, "%%%02X", (unsigned char)*at);
         } else {
-            chat_text_append(&name, at, 1);
+            fe_text_append(&name, at, 1);
         }
     }
-    chat_text_add(&name, "?mode=ro&immutable=1");
+    fe_text_add(&name, "?mode=ro&immutable=1");
     if (sqlite3_open_v2(name.data, &source, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) == SQLITE_OK &&
         read_version(source) >= 1 && read_version(source) <= SCHEMA_VERSION) {
         sqlite3_backup *backup = sqlite3_backup_init(memory, "main", source, "main");
@@ -107,32 +107,32 @@ static bool copy_readable(const char *path, sqlite3 *memory)
         sqlite3_backup_finish(backup);
     }
     sqlite3_close(source);
-    chat_text_free(&name);
+    fe_text_free(&name);
     return good;
 }
 
-static sqlite3 *open_memory(const char *path, chat_text *problem)
+static sqlite3 *open_memory(const char *path, fe_text *problem)
 {
     sqlite3 *memory = NULL;
     sqlite3_open(":memory:", &memory);
     bool copied = path && copy_readable(path, memory);
     if (path)
-        chat_text_add(problem, copied ? "Its conversations are shown, but changes are not saved."
-                                      : "Conversations of this run are kept in memory only; move the file away to "
-                                        "start a new one.");
-    chat_text ignored = {0};
+        fe_text_add(problem, copied ? "Its conversations are shown, but changes are not saved."
+                                    : "Conversations of this run are kept in memory only; move the file away to "
+                                      "start a new one.");
+    fe_text ignored = {0};
     prepare(memory, ":memory:", &ignored);
-    chat_text_free(&ignored);
+    fe_text_free(&ignored);
     return memory;
 }
 
-chat_store *chat_store_open(const char *path, chat_text *problem)
+chat_store *chat_store_open(const char *path, fe_text *problem)
 {
-    chat_store *store = chat_reallocate(NULL, 1, sizeof *store);
+    chat_store *store = fe_reallocate(NULL, 1, sizeof *store);
     *store = (chat_store){.saving = path != NULL};
     if (path) {
         int code = sqlite3_open_v2(path, &store->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-        if (code != SQLITE_OK) chat_text_printf(problem, "%s cannot be opened (%s). ", path, sqlite3_errstr(code));
+        if (code != SQLITE_OK) fe_text_printf(problem, "%s cannot be opened (%s). ", path, sqlite3_errstr(code));
         if (code == SQLITE_OK && prepare(store->database, path, problem)) return store;
         sqlite3_close(store->database);
     }
@@ -182,7 +182,7 @@ void chat_store_list(chat_store *store, chat_state *state)
         const char *title = (const char *)sqlite3_column_text(statement, 1);
         conversation->id = sqlite3_column_int64(statement, 0);
         free(conversation->title);
-        conversation->title = chat_copy(title ? title : "");
+        conversation->title = fe_copy_string(title ? title : "");
         conversation->named = sqlite3_column_int(statement, 2);
         conversation->updated = sqlite3_column_int64(statement, 3);
         conversation->selected = sqlite3_column_int(statement, 4);
@@ -191,7 +191,7 @@ void chat_store_list(chat_store *store, chat_state *state)
     sqlite3_finalize(statement);
 }
 
-static void read_text(sqlite3_stmt *statement, int column, chat_text *text)
+static void read_text(sqlite3_stmt *statement, int column, fe_text *text)
 {
     const char *bytes = (const char *)sqlite3_column_text(statement, column);
     if (bytes) chat_text_set(text, bytes, (size_t)sqlite3_column_bytes(statement, column));
@@ -203,7 +203,7 @@ static void read_points(sqlite3_stmt *statement, int column, chat_message *messa
     size_t size = (size_t)sqlite3_column_bytes(statement, column);
     if (!blob || size % sizeof(chat_point)) return;
     message->point_count = message->point_capacity = (uint32_t)(size / sizeof(chat_point));
-    message->points = chat_reallocate(NULL, message->point_count, sizeof(chat_point));
+    message->points = fe_reallocate(NULL, message->point_count, sizeof(chat_point));
     for (uint32_t i = 0; i < message->point_count; i++) { // a bool in a damaged file may hold anything: no plain copy
         const unsigned char *from = (const unsigned char *)blob + i * sizeof(chat_point);
         chat_point *point = &message->points[i];
@@ -243,10 +243,10 @@ static void read_message(sqlite3_stmt *statement, chat_message *message)
     message->dirty = false;
 }
 
-static void append_column(sqlite3_stmt *statement, int column, chat_text *text)
+static void append_column(sqlite3_stmt *statement, int column, fe_text *text)
 {
     const char *bytes = (const char *)sqlite3_column_text(statement, column);
-    if (bytes) chat_text_append(text, bytes, (size_t)sqlite3_column_bytes(statement, column));
+    if (bytes) fe_text_append(text, bytes, (size_t)sqlite3_column_bytes(statement, column));
 }
 
 // A reply that a kill cut short is in pieces behind what was written last.
@@ -344,9 +344,9 @@ static bool save_header(chat_store *store, chat_conversation *conversation)
     return finish(statement);
 }
 
-static void bind_text(sqlite3_stmt *statement, int place, const chat_text *text)
+static void bind_text(sqlite3_stmt *statement, int place, const fe_text *text)
 {
-    sqlite3_bind_text64(statement, place, chat_text_string(text), text->length, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_text64(statement, place, fe_text_string(text), text->length, SQLITE_STATIC, SQLITE_UTF8);
 }
 
 static bool save_message(chat_store *store, int64_t conversation, uint32_t number, const chat_message *message)
@@ -405,7 +405,7 @@ static void note_stored(chat_message *message)
     message->stored_left = message->left;
 }
 
-bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_text *problem)
+bool chat_store_save(chat_store *store, chat_conversation *conversation, fe_text *problem)
 {
     bool dirty = conversation->dirty;
     for (uint32_t i = 0; i < conversation->count && !dirty; i++)
@@ -414,7 +414,7 @@ bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_te
     int64_t id = 0;
     bool begun = run(store->database, "BEGIN IMMEDIATE");
     if (!begun || !save_all(store, conversation, &id) || !run(store->database, "COMMIT")) {
-        chat_text_printf(problem, "This conversation cannot be saved: %s", sqlite3_errmsg(store->database));
+        fe_text_printf(problem, "This conversation cannot be saved: %s", sqlite3_errmsg(store->database));
         if (begun) run(store->database, "ROLLBACK");
         return false;
     }
@@ -427,7 +427,7 @@ bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_te
     return true;
 }
 
-bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, uint32_t reply, chat_text *problem)
+bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, uint32_t reply, fe_text *problem)
 {
     chat_message *message = &conversation->messages[reply];
     size_t thinking = message->thinking.length, content = message->content.length;
@@ -439,16 +439,16 @@ bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, u
     sqlite3_stmt *statement = statement_of(
         store, "INSERT OR REPLACE INTO pieces(conversation, number, place, thinking, content) VALUES(?, ?, ?, ?, ?)");
     if (statement) {
-        const char *from = chat_text_string(&message->thinking) + message->stored_thinking;
+        const char *from = fe_text_string(&message->thinking) + message->stored_thinking;
         sqlite3_bind_int64(statement, 1, conversation->id);
         sqlite3_bind_int64(statement, 2, reply);
         sqlite3_bind_int64(statement, 3, (int64_t)(message->stored_thinking + message->stored_content)); // it grows
         sqlite3_bind_text64(statement, 4, from, thinking - message->stored_thinking, SQLITE_STATIC, SQLITE_UTF8);
-        from = chat_text_string(&message->content) + message->stored_content;
+        from = fe_text_string(&message->content) + message->stored_content;
         sqlite3_bind_text64(statement, 5, from, content - message->stored_content, SQLITE_STATIC, SQLITE_UTF8);
     }
     if (!finish(statement)) {
-        chat_text_printf(problem, "This conversation cannot be saved: %s", sqlite3_errmsg(store->database));
+        fe_text_printf(problem, "This conversation cannot be saved: %s", sqlite3_errmsg(store->database));
         return false;
     }
     note_stored(message);

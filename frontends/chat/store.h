@@ -9,7 +9,7 @@ typedef struct chat_store chat_store;
 
 // Never NULL. `problem` receives a sentence when the file is damaged, locked, newer than this program or not writable.
 // `path` NULL: in memory. A readable file that cannot be written is shown; changes to it then stay in memory.
-chat_store *chat_store_open(const char *path, chat_text *problem);
+chat_store *chat_store_open(const char *path, fe_text *problem);
 void chat_store_close(chat_store *store);
 bool chat_store_is_saving(const chat_store *store); // false: in memory
 
@@ -17,10 +17,10 @@ bool chat_store_is_saving(const chat_store *store); // false: in memory
 void chat_store_list(chat_store *store, chat_state *state);
 void chat_store_load(chat_store *store, chat_conversation *conversation);
 // Writes what is dirty. False, with a sentence, when the disk refuses; everything stays dirty for the next try.
-bool chat_store_save(chat_store *store, chat_conversation *conversation, chat_text *problem);
+bool chat_store_save(chat_store *store, chat_conversation *conversation, fe_text *problem);
 // Writes what came to a reply since it was last written, and no more: for every frame, where chat_store_save would
 // write the whole message again. The whole is written where something else than its end has changed.
-bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, uint32_t reply, chat_text *problem);
+bool chat_store_save_reply(chat_store *store, chat_conversation *conversation, uint32_t reply, fe_text *problem);
 void chat_store_delete(chat_store *store, const chat_conversation *conversation);
 // Sets `matches` of every conversation whose title or a message holds `needle`.
 void chat_store_search(chat_store *store, chat_state *state, const char *needle);

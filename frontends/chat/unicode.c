@@ -33,8 +33,8 @@ static uint32_t breakable(uint32_t point)
 
 static void find_breaks(const char *text, size_t length, bool *breaks)
 {
-    utf32_t *points = chat_reallocate(NULL, length, sizeof *points);
-    char *found = chat_reallocate(NULL, length, 1);
+    utf32_t *points = fe_reallocate(NULL, length, sizeof *points);
+    char *found = fe_reallocate(NULL, length, 1);
     size_t count = 0;
     for (size_t at = 0; at < length;)
         points[count++] = breakable(chat_utf8_decode(text, length, &at));
@@ -112,10 +112,10 @@ bool unicode_levels(const char *text, size_t length, bool *known, bool *rtl, uin
 {
     memset(levels, 0, length);
 #ifdef CHAT_FRIBIDI
-    FriBidiChar *points = chat_reallocate(NULL, length + 1, sizeof *points);
-    FriBidiCharType *types = chat_reallocate(NULL, length + 1, sizeof *types);
-    FriBidiBracketType *brackets = chat_reallocate(NULL, length + 1, sizeof *brackets);
-    FriBidiLevel *found = chat_reallocate(NULL, length + 1, sizeof *found);
+    FriBidiChar *points = fe_reallocate(NULL, length + 1, sizeof *points);
+    FriBidiCharType *types = fe_reallocate(NULL, length + 1, sizeof *types);
+    FriBidiBracketType *brackets = fe_reallocate(NULL, length + 1, sizeof *brackets);
+    FriBidiLevel *found = fe_reallocate(NULL, length + 1, sizeof *found);
     FriBidiStrIndex count = 0;
     for (size_t at = 0; at < length;)
         points[count++] = chat_utf8_decode(text, length, &at);

@@ -20,10 +20,10 @@ static field_text field_layout(chat_app *app, app_field field, int width, chat_f
     const chat_input *input = &app->fields[field];
     layout_measure measure = draw_measure(&app->draw);
     app_field_view *view = &app->field_views[field];
-    chat_text text = {0};
+    fe_text text = {0};
     field_text out = {.l = &view->shown, .cursor = input->cursor};
     input_selection(input, &out.from, &out.to);
-    chat_text_append(&text, chat_text_string(&input->text), input->text.length);
+    fe_text_append(&text, fe_text_string(&input->text), input->text.length);
     if (app->field == field && app->composition.length) {
         chat_text_remove(&text, out.from, out.to - out.from);
         chat_text_insert(&text, out.from, app->composition.data, app->composition.length);
@@ -33,13 +33,13 @@ static field_text field_layout(chat_app *app, app_field field, int width, chat_f
         out.to = out.from;
     }
     if (view->shown.width == width && view->font == font && view->scale == app->draw.scale) {
-        layout_change_plain(&view->shown, chat_text_string(&text), text.length, font, LAYOUT_TEXT, &measure);
+        layout_change_plain(&view->shown, fe_text_string(&text), text.length, font, LAYOUT_TEXT, &measure);
     } else {
-        layout_build_plain(&view->shown, chat_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
+        layout_build_plain(&view->shown, fe_text_string(&text), text.length, font, LAYOUT_TEXT, width, &measure);
     }
     view->font = font;
     view->scale = app->draw.scale;
-    chat_text_free(&text);
+    fe_text_free(&text);
     return out;
 }
 
@@ -149,7 +149,7 @@ void view_notice(chat_app *app, SDL_Rect rect)
     layout_free(&l);
     if (draw_button(draw, (SDL_Rect){rect.x + rect.w - button - px(draw, 4), rect.y + px(draw, 4), button, button}, "×",
                     BUTTON_QUIET, NULL)) {
-        chat_text_clear(&app->state.notice);
+        fe_text_clear(&app->state.notice);
         app->redraw = true;
     }
 }

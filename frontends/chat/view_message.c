@@ -52,23 +52,23 @@ static void build_reply(chat_app *app, view_message *view, const chat_message *m
     chat_draw *draw = &app->draw;
     layout_measure measure = draw_measure(draw);
     markdown document = {0};
-    markdown_parse(&document, chat_text_string(&message->content), message->content.length);
+    markdown_parse(&document, fe_text_string(&message->content), message->content.length);
     layout_build(&view->content, &document, width, &measure);
     markdown_free(&document);
     bool open = chat_is_thinking(message) || message->unfolded;
     size_t length = open ? message->thinking.length : 0, start = 0;
-    const char *text = chat_text_string(&message->thinking);
+    const char *text = fe_text_string(&message->thinking);
     while (length && (text[length - 1] == '\n' || text[length - 1] == ' '))
         length--;
     while (start < length && (text[start] == '\n' || text[start] == ' '))
         start++;
-    chat_text packed = {0}; // its many blank lines say nothing
+    fe_text packed = {0}; // its many blank lines say nothing
     for (size_t i = start; i < length; i++)
-        if (text[i] != '\n' || text[i - 1] != '\n') chat_text_append(&packed, text + i, 1);
-    layout_build_plain(&view->thinking, chat_text_string(&packed), packed.length, CHAT_FONT_SMALL, LAYOUT_DIM,
+        if (text[i] != '\n' || text[i - 1] != '\n') fe_text_append(&packed, text + i, 1);
+    layout_build_plain(&view->thinking, fe_text_string(&packed), packed.length, CHAT_FONT_SMALL, LAYOUT_DIM,
                        width - px(draw, 32), &measure);
-    chat_text_free(&packed);
-    layout_build_plain(&view->failure, chat_text_string(&message->failure), message->failure.length, CHAT_FONT_SMALL,
+    fe_text_free(&packed);
+    layout_build_plain(&view->failure, fe_text_string(&message->failure), message->failure.length, CHAT_FONT_SMALL,
                        LAYOUT_TEXT, width - px(draw, 24), &measure);
     if (!length) view->thinking.run_count = 0;
     place_reply(app, view, message, width);
@@ -79,7 +79,7 @@ static void build_question(chat_app *app, view_message *view, const chat_message
     chat_draw *draw = &app->draw;
     layout_measure measure = draw_measure(draw);
     int pad = px(draw, 16), widest = 0;
-    layout_build_plain(&view->content, chat_text_string(&message->content), message->content.length, CHAT_FONT_BODY,
+    layout_build_plain(&view->content, fe_text_string(&message->content), message->content.length, CHAT_FONT_BODY,
                        LAYOUT_TEXT, width * 4 / 5 - 2 * pad, &measure);
     for (uint32_t i = 0; i < view->content.run_count; i++) {
         int end = view->content.runs[i].x + view->content.runs[i].width;
@@ -122,7 +122,7 @@ void view_estimate(chat_app *app, uint32_t index, int width)
     bool user = message->role == SX_ROLE_USER;
     int line = font_line_height(draw->fonts, CHAT_FONT_BODY), inner = user ? width * 4 / 5 : width;
     int lines = 1 + (int)(message->content.length * (size_t)px(draw, 7) / (size_t)(inner > 1 ? inner : 1));
-    const char *text = chat_text_string(&message->content);
+    const char *text = fe_text_string(&message->content);
     for (const char *at = text; (at = strchr(at, '\n')); at++)
         lines++;
     view->height = lines * line + px(draw, FOOTER + 24) + (message->thinking.length ? px(draw, HEADER + 16) : 0);

@@ -31,15 +31,15 @@ static void draw_file(chat_app *app, SDL_Rect row, const model_file *file)
 {
     static const char *const parts[] = {"draft", "signal head", "profile"};
     char size[32], fit[64] = "";
-    chat_text below = {0};
+    fe_text below = {0};
     if (!file->estimated) app_estimate(app, file->path);
     models_fit_text(&file->memory, fit, sizeof fit);
     models_bytes_text(file->bytes, size, sizeof size);
     if (file->memory.format[0])
-        chat_text_printf(&below, "%.*s · ", (int)strcspn(file->memory.format, " "), file->memory.format);
-    chat_text_add(&below, size);
+        fe_text_printf(&below, "%.*s · ", (int)strcspn(file->memory.format, " "), file->memory.format);
+    fe_text_add(&below, size);
     for (int i = 0; i < MODEL_PART_COUNT; i++)
-        if (file->parts[i]) chat_text_printf(&below, " · %s", parts[i]);
+        if (file->parts[i]) fe_text_printf(&below, " · %s", parts[i]);
     bool open = app->link.target && strcmp(app->link.target, file->path) == 0;
     const chat_theme *theme = app->draw.theme;
     const sx_memory_estimate *memory = &file->memory;
@@ -48,31 +48,31 @@ static void draw_file(chat_app *app, SDL_Rect row, const model_file *file)
                        : memory->fitting_context < memory->context ? theme->remain
                                                                    : theme->accent;
     if (draw_entry(app, row, platform_file_name(file->path), below.data, fit, color, open, file->path)) {
-        char *path = chat_copy(file->path);
+        char *path = fe_copy_string(file->path);
         app_open_model(app, path);
         free(path);
     }
-    chat_text_free(&below);
+    fe_text_free(&below);
 }
 
 static void draw_folder(chat_app *app, SDL_Rect row, const model_folder *folder, bool empty)
 {
     chat_draw *draw = &app->draw;
-    chat_text name = {0};
+    fe_text name = {0};
     size_t home = app->home ? strlen(app->home) : 0;
     bool below = home && strncmp(folder->path, app->home, home) == 0 && folder->path[home] == '/';
-    chat_text_printf(&name, "%s%s%s", below ? "~" : "", below ? folder->path + home : folder->path,
-                     !folder->found ? " · cannot be read"
-                     : empty        ? " · no models"
-                                    : "");
+    fe_text_printf(&name, "%s%s%s", below ? "~" : "", below ? folder->path + home : folder->path,
+                   !folder->found ? " · cannot be read"
+                   : empty        ? " · no models"
+                                  : "");
     int size = px(draw, 24), y = row.y + row.h - size;
     SDL_Rect text = {row.x + px(draw, 12), y, row.w - size - px(draw, 24), size};
     draw_text_in(draw, CHAT_FONT_TINY, text, name.data, draw->theme->faint, 0);
-    chat_text_free(&name);
+    fe_text_free(&name);
     if (!folder->chosen) return;
     if (draw_button(draw, (SDL_Rect){row.x + row.w - size - px(draw, 8), y, size, size}, "×", BUTTON_QUIET,
                     "Leave this folder out from now on")) {
-        char *path = chat_copy(folder->path);
+        char *path = fe_copy_string(folder->path);
         app_forget_folder(app, path);
         free(path);
     }
@@ -122,12 +122,12 @@ static int draw_choices(chat_app *app, SDL_Rect rect)
     for (uint32_t i = 0; i < choices->count; i++, y += row) {
         if (y + row <= rect.y || y >= rect.y + rect.h) continue;
         if (!draw_button(draw, (SDL_Rect){rect.x, y, rect.w, row}, choices->names[i], BUTTON_ROW, NULL)) continue;
-        chat_text path = {0};
-        chat_text_printf(&path, "%s%s", chat_text_string(&choices->folder), choices->names[i]);
+        fe_text path = {0};
+        fe_text_printf(&path, "%s%s", fe_text_string(&choices->folder), choices->names[i]);
         input_set(&app->fields[FIELD_MODEL], path.data);
         app_path_typed(app);
         if (path.data[path.length - 1] != '/') app_open_file(app, path.data);
-        chat_text_free(&path);
+        fe_text_free(&path);
         return 0; // they are others now
     }
     if (choices->count == 0)

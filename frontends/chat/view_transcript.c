@@ -22,14 +22,14 @@ static void follow_conversation(chat_app *app)
     if (app->viewed != conversation) view_forget(app);
     app->viewed = conversation;
     if (app->view_count < conversation->count) {
-        app->views = chat_reallocate(app->views, conversation->count, sizeof *app->views);
+        app->views = fe_reallocate(app->views, conversation->count, sizeof *app->views);
         memset(app->views + app->view_count, 0, (conversation->count - app->view_count) * sizeof *app->views);
         app->view_count = conversation->count;
     }
     app->path_count = chat_path(conversation, NULL, 0);
     if (app->path_count > app->path_capacity) {
         app->path_capacity = app->path_count * 2;
-        app->path = chat_reallocate(app->path, app->path_capacity, sizeof *app->path);
+        app->path = fe_reallocate(app->path, app->path_capacity, sizeof *app->path);
     }
     chat_path(conversation, app->path, app->path_count);
 }
@@ -73,7 +73,7 @@ app_place view_place_at(chat_app *app, int x, int y)
     return place;
 }
 
-void view_selection_text(chat_app *app, chat_text *out)
+void view_selection_text(chat_app *app, fe_text *out)
 {
     for (uint32_t part = 0; part < 2 * app->path_count; part++) {
         uint32_t from, to;
@@ -84,8 +84,8 @@ void view_selection_text(chat_app *app, chat_text *out)
         const layout *l = part % 2 ? &view->content : &view->thinking;
         if (to > l->plain.length) to = (uint32_t)l->plain.length;
         if (from >= to || (part % 2 == 0 && !view->thinking_height)) continue;
-        if (out->length) chat_text_add(out, "\n\n");
-        chat_text_append(out, l->plain.data + from, to - from);
+        if (out->length) fe_text_add(out, "\n\n");
+        fe_text_append(out, l->plain.data + from, to - from);
     }
 }
 

@@ -68,10 +68,10 @@ static void words_wrap(void **unused)
 static void long_words_break(void **unused)
 {
     (void)unused;
-    chat_text word = {0};
+    fe_text word = {0};
     layout l = {0};
     for (unsigned i = 0; i < 20000; i++)
-        chat_text_add(&word, i % 100 == 99 ? "e\u0301\u0302" : "x");
+        fe_text_add(&word, i % 100 == 99 ? "e\u0301\u0302" : "x");
     asked = asked_bytes = 0;
     plain(&l, word.data, 500);
     assert_in_range(l.run_count, 400, 450);
@@ -84,7 +84,7 @@ static void long_words_break(void **unused)
     }
     plain(&l, "e\u0301\u0302", 10); // wider than any line, and whole
     assert_int_equal(l.run_count, 1);
-    chat_text_free(&word);
+    fe_text_free(&word);
     layout_free(&l);
 }
 
@@ -103,11 +103,11 @@ static void lines_are_full(void **unused)
 {
     (void)unused;
     layout_measure rough = measure;
-    chat_text text = {0};
+    fe_text text = {0};
     layout l = {0};
     rough.width = rough_width;
     for (unsigned i = 0; i < 3000; i++)
-        chat_text_printf(&text, "%.*s ", 1 + (int)(i * 7919 % 9), "abcdefghi");
+        fe_text_printf(&text, "%.*s ", 1 + (int)(i * 7919 % 9), "abcdefghi");
     for (int wide = 200; wide < 240; wide++) {
         layout_build_plain(&l, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, wide, &rough);
         for (uint32_t i = 0; i + 1 < l.run_count; i++) {
@@ -122,7 +122,7 @@ static void lines_are_full(void **unused)
     asked_bytes = 0;
     plain(&l, text.data, 2000);
     assert_true(asked_bytes < 12 * text.length); // by all words of a line it would be 100 times
-    chat_text_free(&text);
+    fe_text_free(&text);
     layout_free(&l);
 }
 
@@ -141,7 +141,7 @@ static void changes_are_set_alone(void **unused)
     (void)unused;
     static const char *const pieces[] = {"a", "\n", "\n\n", " word", "abc אבג דה", "日本語", "", "verylongword"};
     layout changed = {0}, fresh = {0};
-    chat_text text = {0};
+    fe_text text = {0};
     uint32_t random = 7;
     plain(&changed, "", 100);
     for (unsigned step = 0; step < 3000; step++) {
@@ -155,18 +155,18 @@ static void changes_are_set_alone(void **unused)
         const char *piece = pieces[random >> 4 & 7];
         chat_text_remove(&text, at, end - at);
         chat_text_insert(&text, at, piece, strlen(piece));
-        if (text.length > 400) chat_text_clear(&text);
-        layout_change_plain(&changed, chat_text_string(&text), text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
-        plain(&fresh, chat_text_string(&text), 100);
-        assert_string_equal(chat_text_string(&changed.plain), chat_text_string(&text));
+        if (text.length > 400) fe_text_clear(&text);
+        layout_change_plain(&changed, fe_text_string(&text), text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
+        plain(&fresh, fe_text_string(&text), 100);
+        assert_string_equal(fe_text_string(&changed.plain), fe_text_string(&text));
         assert_int_equal(changed.height, fresh.height);
         assert_int_equal(changed.run_count, fresh.run_count);
         for (uint32_t i = 0; i < fresh.run_count; i++)
             assert_memory_equal(&changed.runs[i], &fresh.runs[i], sizeof *fresh.runs);
     }
-    chat_text_clear(&text);
+    fe_text_clear(&text);
     for (unsigned i = 0; i < 1000; i++)
-        chat_text_add(&text, "a paragraph of some words\n");
+        fe_text_add(&text, "a paragraph of some words\n");
     plain(&changed, text.data, 100);
     chat_text_insert(&text, text.length / 2, "x", 1);
     asked = 0;
@@ -175,7 +175,7 @@ static void changes_are_set_alone(void **unused)
     asked = 0;
     layout_change_plain(&changed, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
     assert_int_equal(asked, 0);
-    chat_text_free(&text);
+    fe_text_free(&text);
     layout_free(&changed);
     layout_free(&fresh);
 }
@@ -211,11 +211,11 @@ static void clusters_stay_whole(void **unused)
                                            "\U0001F3F4\U000E0067\U000E0062\U000E007F",
                                            "\u2764\uFE0F",
                                            "\u65E5"};
-    chat_text text = {0};
+    fe_text text = {0};
     size_t starts[sizeof clusters / sizeof *clusters + 1] = {0};
     unsigned count = sizeof clusters / sizeof *clusters;
     for (unsigned i = 0; i < count; i++) {
-        chat_text_add(&text, clusters[i]);
+        fe_text_add(&text, clusters[i]);
         starts[i + 1] = text.length;
     }
     bool breaks[256];
@@ -229,14 +229,14 @@ static void clusters_stay_whole(void **unused)
         }
     }
     assert_int_equal(unicode_cluster_start(text.data, text.length, text.length), text.length);
-    chat_text_free(&text);
+    fe_text_free(&text);
 }
 
 // Every character there is: the libraries below are of many versions, and one of them falls over flags.
 static void every_character_is_set(void **unused)
 {
     (void)unused;
-    chat_text all = {0};
+    fe_text all = {0};
     layout l = {0};
     for (uint32_t point = 1; point <= 0x10FFFF; point++) {
         char bytes[4];
@@ -247,13 +247,13 @@ static void every_character_is_set(void **unused)
         for (unsigned i = count; i-- > 1;)
             bytes[i] = (char)(0x80 | (point >> 6 * (count - 1 - i) & 0x3F));
         bytes[0] = (char)(count == 1 ? point : (0xF00u >> count & 0xFF) | point >> 6 * (count - 1));
-        chat_text_append(&all, bytes, count);
-        if (point % 61 == 0) chat_text_add(&all, point % 122 ? " " : "\n");
+        fe_text_append(&all, bytes, count);
+        if (point % 61 == 0) fe_text_add(&all, point % 122 ? " " : "\n");
     }
     plain(&l, all.data, 400);
     assert_int_equal(l.plain.length, all.length);
     assert_true(l.run_count > 3000);
-    chat_text_free(&all);
+    fe_text_free(&all);
     layout_free(&l);
 }
 

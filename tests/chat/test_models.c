@@ -90,15 +90,15 @@ static char home[64];
 
 static void put(const char *name)
 {
-    chat_text path = {0};
+    fe_text path = {0};
     sx_error error = {0};
-    chat_text_printf(&path, "%s/%s", home, name);
+    fe_text_printf(&path, "%s/%s", home, name);
     char *slash = strrchr(path.data, '/');
     *slash = 0;
     assert_int_equal(sx_make_folders(path.data, &error), SX_OK);
     *slash = '/';
     assert_int_equal(sx_file_write_atomic(path.data, "GGUF", 4, &error), SX_OK);
-    chat_text_free(&path);
+    fe_text_free(&path);
 }
 
 static int set_up(void **unused)
@@ -193,16 +193,16 @@ static void parts_lie_beside(void **unused)
 static void completes(const char *typed, const char *common, uint32_t count)
 {
     path_choices choices = {0};
-    chat_text whole = {0}, expected = {0};
+    fe_text whole = {0}, expected = {0};
     bool absolute = typed[0] == '/';
-    chat_text_printf(&whole, "%s%s", absolute ? home : "", typed);
-    chat_text_printf(&expected, "%s%s", absolute ? home : "", common);
+    fe_text_printf(&whole, "%s%s", absolute ? home : "", typed);
+    fe_text_printf(&expected, "%s%s", absolute ? home : "", common);
     models_complete(&choices, whole.data, home);
-    assert_string_equal(chat_text_string(&choices.common), expected.data);
+    assert_string_equal(fe_text_string(&choices.common), expected.data);
     assert_int_equal(choices.count, count);
     models_choices_free(&choices);
-    chat_text_free(&whole);
-    chat_text_free(&expected);
+    fe_text_free(&whole);
+    fe_text_free(&expected);
 }
 
 static void paths_are_completed(void **unused)

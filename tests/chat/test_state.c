@@ -287,7 +287,7 @@ static void unlike_questions_are_told(void **unused)
             .kind = SX_EVENT_SIGNALS, .has_signals = true, .boundary = true, .raw = {cases[i].confidence, 0.5f, 10}};
         chat_apply_event(&state, &step, 1);
         assert_int_equal(state.notice.length > 0, cases[i].told);
-        chat_text_clear(&state.notice);
+        fe_text_clear(&state.notice);
         chat_apply_event(&state, &step, 2); // once is enough
         assert_int_equal(state.notice.length, 0);
         state.streaming = NULL;
@@ -386,13 +386,13 @@ static void export_escapes(void **unused)
     chat_state state;
     chat_state_init(&state, 1);
     chat_say(&state, -1, "say \"hi\"\n\x01", 0);
-    chat_text out = {0}, name = {0};
+    fe_text out = {0}, name = {0};
     export_json(state.current, "m", &out);
     assert_non_null(strstr(out.data, "\"say \\\"hi\\\"\\n\\u0001\""));
     export_name(state.current, "md", &name);
     assert_string_equal(name.data, "say-hi-.md");
-    chat_text_free(&out);
-    chat_text_free(&name);
+    fe_text_free(&out);
+    fe_text_free(&name);
     chat_state_free(&state);
 }
 
@@ -407,7 +407,7 @@ static void import_reads_what_export_writes(void **unused)
     send_text(&state, SX_CHANNEL_ANSWER, "hi", 1, 2);
     send_done(&state);
     chat_conversation *old = state.current;
-    chat_text out = {0}, problem = {0};
+    fe_text out = {0}, problem = {0};
     export_json(old, "m", &out);
     assert_true(chat_import_json(&state, "a.json", out.data, out.length, 5, &problem));
     const chat_conversation *read = state.current;
@@ -425,8 +425,8 @@ static void import_reads_what_export_writes(void **unused)
     assert_false(chat_import_json(&state, "a.json", "{\"messages\": [{\"role\": \"user\"}, 5]}", 35, 6, &problem));
     assert_int_equal(state.count, count);
     assert_ptr_equal(state.current, read);
-    chat_text_free(&out);
-    chat_text_free(&problem);
+    fe_text_free(&out);
+    fe_text_free(&problem);
     chat_state_free(&state);
 }
 
@@ -450,12 +450,12 @@ static void import_mends_what_is_no_text(void **unused)
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         chat_state state;
-        chat_text in = {0}, out = {0}, notice = {0};
+        fe_text in = {0}, out = {0}, notice = {0};
         chat_state_init(&state, 1);
-        chat_text_printf(&in,
-                         "\xEF\xBB\xBF{\"title\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"ok\"}, "
-                         "{\"role\": \"assistant\", \"content\": \"%s\", \"reasoning_content\": \"%s\"}]}",
-                         cases[i].written, cases[i].written, cases[i].written);
+        fe_text_printf(&in,
+                       "\xEF\xBB\xBF{\"title\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"ok\"}, "
+                       "{\"role\": \"assistant\", \"content\": \"%s\", \"reasoning_content\": \"%s\"}]}",
+                       cases[i].written, cases[i].written, cases[i].written);
         assert_true(chat_import_json(&state, "a.json", in.data, in.length, 5, &notice));
         assert_string_equal(state.current->messages[1].content.data, cases[i].read);
         assert_string_equal(state.current->messages[1].thinking.data, cases[i].read);
@@ -463,7 +463,7 @@ static void import_mends_what_is_no_text(void **unused)
         char said[40];
         snprintf(said, sizeof said, "%u character", 3 * cases[i].replaced);
         if (cases[i].replaced) {
-            assert_non_null(strstr(chat_text_string(&notice), said));
+            assert_non_null(strstr(fe_text_string(&notice), said));
             assert_non_null(strstr(notice.data, "of a.json"));
             assert_non_null(strstr(notice.data, "first in message 2"));
         } else {
@@ -471,11 +471,11 @@ static void import_mends_what_is_no_text(void **unused)
         }
         export_json(state.current, "m", &out);
         assert_true(chat_import_json(&state, "b.json", out.data, out.length, 6, &notice));
-        assert_null(strstr(chat_text_string(&notice), "b.json")); // nothing was left to mend
+        assert_null(strstr(fe_text_string(&notice), "b.json")); // nothing was left to mend
         assert_string_equal(state.current->messages[1].content.data, cases[i].read);
-        chat_text_free(&in);
-        chat_text_free(&out);
-        chat_text_free(&notice);
+        fe_text_free(&in);
+        fe_text_free(&out);
+        fe_text_free(&notice);
         chat_state_free(&state);
     }
 }
@@ -485,18 +485,18 @@ static void export_is_always_json(void **unused)
 {
     (void)unused;
     chat_state state;
-    chat_text in = {0}, out = {0}, notice = {0};
+    fe_text in = {0}, out = {0}, notice = {0};
     chat_state_init(&state, 1);
     chat_say(&state, -1, "\xFF\"\xE2\x82\\\xC3", 1);
     export_json(state.current, "m", &out);
-    assert_non_null(strstr(out.data, "\"content\": \"\uFFFD\\\"\uFFFD\uFFFD\\\\\uFFFD\""));
-    chat_text_add(&in, "{\"messages\": [{\"role\": \"assistant\", \"content\": \"\", \"reasoning_content\": \"t\", "
-                       "\"exit\": {\"sentence\": \"x");
+    assert_non_null(strstr(out.data, "\"content\":\"\uFFFD\\\"\uFFFD\uFFFD\\\\\uFFFD\""));
+    fe_text_add(&in, "{\"messages\": [{\"role\": \"assistant\", \"content\": \"\", \"reasoning_content\": \"t\", "
+                     "\"exit\": {\"sentence\": \"x");
     for (unsigned i = 0; i < 100; i++)
-        chat_text_add(&in, "\u00E4");
-    chat_text_add(&in, "\"}}]}");
+        fe_text_add(&in, "\u00E4");
+    fe_text_add(&in, "\"}}]}");
     assert_true(chat_import_json(&state, "a.json", in.data, in.length, 2, &notice));
-    chat_text_clear(&out);
+    fe_text_clear(&out);
     export_json(state.current, "m", &out);
     assert_null(strstr(out.data, "\uFFFD"));
     assert_false(chat_import_json(&state, "b.json", "\xFF\xFE{\0}\0", 6, 3, &notice));
@@ -505,9 +505,9 @@ static void export_is_always_json(void **unused)
     input_insert(&field, "a\xFF\xE4", 3); // from a clipboard
     assert_string_equal(field.text.data, "a\uFFFD\uFFFD");
     input_free(&field);
-    chat_text_free(&in);
-    chat_text_free(&out);
-    chat_text_free(&notice);
+    fe_text_free(&in);
+    fe_text_free(&out);
+    fe_text_free(&notice);
     chat_state_free(&state);
 }
 

@@ -42,7 +42,7 @@ static int tear_down(void **unused)
 
 static void write_conversation(chat_store *store, chat_state *state, const char *answer)
 {
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_begin_reply(state, chat_say(state, -1, "question 日本", 7), 0);
     sx_event text = {.kind = SX_EVENT_TEXT,
                      .channel = SX_CHANNEL_ANSWER,
@@ -58,9 +58,9 @@ static void write_conversation(chat_store *store, chat_state *state, const char 
 
 static void check_conversation(const char *answer)
 {
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
-    assert_string_equal(chat_text_string(&problem), "");
+    assert_string_equal(fe_text_string(&problem), "");
     chat_state state;
     chat_state_init(&state, 1);
     chat_store_list(store, &state);
@@ -88,7 +88,7 @@ static void kill_loses_nothing_saved(void **unused)
     (void)unused;
     pid_t child = fork();
     if (child == 0) {
-        chat_text problem = {0};
+        fe_text problem = {0};
         chat_store *store = chat_store_open(path, &problem);
         chat_state state;
         chat_state_init(&state, 1);
@@ -108,7 +108,7 @@ static void pieces_are_put_together(void **unused)
     static const char *const pieces[] = {"one ", "zwei ", "三 "};
     pid_t child = fork();
     if (child == 0) {
-        chat_text problem = {0};
+        fe_text problem = {0};
         chat_store *store = chat_store_open(path, &problem);
         chat_state state;
         chat_state_init(&state, 1);
@@ -131,7 +131,7 @@ static void pieces_are_put_together(void **unused)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     for (unsigned pass = 0; pass < 2; pass++) {
-        chat_text problem = {0};
+        fe_text problem = {0};
         chat_store *store = chat_store_open(path, &problem);
         chat_state state;
         chat_state_init(&state, 1);
@@ -156,7 +156,7 @@ static void damaged_file_is_left_alone(void **unused)
     for (unsigned i = 0; i < 500; i++)
         fputs("not a database ", file);
     fclose(file);
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
     assert_non_null(strstr(problem.data, "is damaged"));
     assert_non_null(strstr(problem.data, "memory only"));
@@ -169,43 +169,43 @@ static void damaged_file_is_left_alone(void **unused)
     struct stat size;
     assert_int_equal(stat(path, &size), 0);
     assert_int_equal(size.st_size, 7500);
-    chat_text_free(&problem);
+    fe_text_free(&problem);
 }
 
 static void missing_folder_is_survived(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open("/nonexistent/folder/chats.db", &problem);
     assert_true(problem.length > 0);
     assert_false(chat_store_is_saving(store));
     chat_store_close(store);
-    chat_text_free(&problem);
+    fe_text_free(&problem);
 }
 
 // Whether a file that cannot be written is read, and goes on in memory.
 static bool shows_read_only(void)
 {
-    chat_text problem = {0}, ignored = {0};
+    fe_text problem = {0}, ignored = {0};
     chat_state state;
     chat_store *store = chat_store_open(path, &problem);
     chat_state_init(&state, 1);
     chat_store_list(store, &state);
-    bool good = strstr(chat_text_string(&problem), "not saved") && state.count == 2 && !chat_store_is_saving(store);
+    bool good = strstr(fe_text_string(&problem), "not saved") && state.count == 2 && !chat_store_is_saving(store);
     if (good) chat_store_load(store, state.conversations[1]);
     good = good && strcmp(state.conversations[1]->messages[1].content.data, "kept") == 0;
     chat_rename_conversation(state.conversations[1], "Another name");
     good = good && chat_store_save(store, state.conversations[1], &ignored);
     chat_state_free(&state);
     chat_store_close(store);
-    chat_text_free(&problem);
+    fe_text_free(&problem);
     return good;
 }
 
 static void read_only_is_shown(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
     chat_state state;
     chat_state_init(&state, 1);
@@ -235,7 +235,7 @@ static void run_sql(const char *sql)
 static void steering_comes_back(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     for (unsigned pass = 0; pass < 2; pass++) {
         chat_store *store = chat_store_open(path, &problem);
         chat_state state;
@@ -274,7 +274,7 @@ static void steering_comes_back(void **unused)
 static void old_file_is_brought_up(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
     chat_state state;
     chat_state_init(&state, 1);
@@ -285,7 +285,7 @@ static void old_file_is_brought_up(void **unused)
             " DROP TABLE models; INSERT INTO settings VALUES('effort', 0.75); PRAGMA user_version = 1");
     for (unsigned pass = 0; pass < 2; pass++) {
         store = chat_store_open(path, &problem);
-        assert_string_equal(chat_text_string(&problem), "");
+        assert_string_equal(fe_text_string(&problem), "");
         assert_true(chat_store_is_saving(store));
         chat_state_init(&state, 1);
         chat_store_read_settings(store, &state.settings);
@@ -309,7 +309,7 @@ static void old_file_is_brought_up(void **unused)
 static void older_models_keep_their_temperature(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store_close(chat_store_open(path, &problem));
     run_sql("DROP TABLE models; CREATE TABLE models(path TEXT PRIMARY KEY, context INTEGER NOT NULL, kv_type INTEGER"
             " NOT NULL, template TEXT NOT NULL, device TEXT NOT NULL) WITHOUT ROWID;"
@@ -317,7 +317,7 @@ static void older_models_keep_their_temperature(void **unused)
             " PRAGMA user_version = 2");
     for (unsigned pass = 0; pass < 2; pass++) {
         chat_store *store = chat_store_open(path, &problem);
-        assert_string_equal(chat_text_string(&problem), "");
+        assert_string_equal(fe_text_string(&problem), "");
         chat_model_settings read = {0};
         assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
         assert_int_equal(read.context, 4096);
@@ -334,7 +334,7 @@ static void older_models_keep_their_temperature(void **unused)
 static void models_come_back(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
     chat_model_settings first = {.context = 16384,
                                  .kv_type = SX_KV_Q8_0,
@@ -374,7 +374,7 @@ static void models_come_back(void **unused)
 static void settings_come_back(void **unused)
 {
     (void)unused;
-    chat_text problem = {0};
+    fe_text problem = {0};
     chat_store *store = chat_store_open(path, &problem);
     chat_settings settings, read;
     chat_settings_default(&settings);

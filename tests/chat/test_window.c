@@ -129,7 +129,7 @@ static chat_app *open_app(const app_options *wanted)
     options.model = "/no/such/model.gguf"; // found out at once
     options.theme = CHAT_THEME_LIGHT;
     options.no_save = true;
-    chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
+    chat_app *app = fe_reallocate(NULL, 1, sizeof *app);
     assert_true(app_open(app, &options));
     while (app->link.phase == LINK_LOADING)
         app_turn(app);
@@ -150,7 +150,7 @@ static void converse(chat_app *app)
     app_new(app);
     for (int i = 0; i < 4; i++) {
         chat_message *message = chat_add_message(app->state.current, i - 1, i % 2 ? SX_ROLE_ASSISTANT : SX_ROLE_USER);
-        chat_text_add(&message->content, words[i]);
+        fe_text_add(&message->content, words[i]);
         message->complete = true;
     }
     frame(app);
@@ -158,7 +158,7 @@ static void converse(chat_app *app)
 
 static const char *composer_text(const chat_app *app)
 {
-    return chat_text_string(&app->fields[FIELD_COMPOSER].text);
+    return fe_text_string(&app->fields[FIELD_COMPOSER].text);
 }
 
 // ---- Tests ---------------------------------------------------------------------------------------------------------
@@ -296,11 +296,11 @@ static void files_are_dropped(void **unused)
     chat_app *app = open_app(NULL);
     char path[128];
     converse(app);
-    chat_text exported = {0};
+    fe_text exported = {0};
     chat_rename_conversation(app->state.current, "Animals");
     export_json(app->state.current, "a model", &exported);
     write_file("chat.json", exported.data, exported.length);
-    chat_text_free(&exported);
+    fe_text_free(&exported);
     app_new(app);
     snprintf(path, sizeof path, "%s/chat.json", home);
     drop(app, path);
@@ -369,7 +369,7 @@ static void chats_are_opened_by_path(void **unused)
     type(app, "~/bad.json");
     key(app, SDLK_RETURN, 0);
     assert_int_equal(app->overlay, OVERLAY_MODELS);
-    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "~/bad.json"); // to be mended
+    assert_string_equal(fe_text_string(&app->fields[FIELD_MODEL].text), "~/bad.json"); // to be mended
     assert_non_null(strstr(app->state.notice.data, "bad.json is not a conversation"));
     SDL_Surface *told = picture(app, "models-notice");
     SDL_Rect middle = {app->width / 2 - 200, 0, 400, app->height};
@@ -385,12 +385,12 @@ static void chats_are_opened_by_path(void **unused)
     assert_non_null(strstr(app->state.notice.data, "1 character of good.json")); // the other one's message is gone
     SDL_FreeSurface(picture(app, "imported"));
     key(app, SDLK_o, KMOD_CTRL);
-    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "");
+    assert_string_equal(fe_text_string(&app->fields[FIELD_MODEL].text), "");
     assert_int_equal(app->choices.count, 0);
     type(app, "~/nonsense");
     key(app, SDLK_ESCAPE, 0);
     key(app, SDLK_o, KMOD_CTRL);
-    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "");
+    assert_string_equal(fe_text_string(&app->fields[FIELD_MODEL].text), "");
     close_app(app);
 }
 
@@ -424,11 +424,11 @@ static void models_tell_whether_they_fit(void **unused)
     SDL_FreeSurface(shot);
     type(app, "~/mo");
     key(app, SDLK_TAB, 0);
-    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "~/models/");
+    assert_string_equal(fe_text_string(&app->fields[FIELD_MODEL].text), "~/models/");
     assert_int_equal(app->choices.count, 4);
     type(app, "mid");
     key(app, SDLK_TAB, 0);
-    assert_string_equal(chat_text_string(&app->fields[FIELD_MODEL].text), "~/models/middle-Q4_K_M");
+    assert_string_equal(fe_text_string(&app->fields[FIELD_MODEL].text), "~/models/middle-Q4_K_M");
     SDL_FreeSurface(picture(app, "completion"));
     key(app, SDLK_RETURN, 0); // no such file: a clear page, not a crash
     while (app->link.phase == LINK_LOADING)

@@ -115,15 +115,15 @@ static void add_exchange(chat_conversation *conversation, uint32_t number)
     int32_t last = chat_path_last(conversation);
     chat_message *question = chat_add_message(conversation, last, SX_ROLE_USER);
     snprintf(text, sizeof text, "Question %u: what would you do about this, and why?", number);
-    chat_text_add(&question->content, text);
+    fe_text_add(&question->content, text);
     question->complete = true;
     chat_message *answer = chat_add_message(conversation, (int32_t)conversation->count - 1, SX_ROLE_ASSISTANT);
     snprintf(text, sizeof text, "%u. ", number);
-    chat_text_add(&answer->content, answers[number % 5]);
-    chat_text_add(&answer->content, "\n");
-    chat_text_add(&answer->content, text);
-    chat_text_add(&answer->content, answers[(number / 5 + 1) % 5]);
-    chat_text_add(&answer->thinking, "First the parts, then the whole.\n\nSo the parts agree, and so does the whole.");
+    fe_text_add(&answer->content, answers[number % 5]);
+    fe_text_add(&answer->content, "\n");
+    fe_text_add(&answer->content, text);
+    fe_text_add(&answer->content, answers[(number / 5 + 1) % 5]);
+    fe_text_add(&answer->thinking, "First the parts, then the whole.\n\nSo the parts agree, and so does the whole.");
     answer->left = answer->complete = true;
     answer->thinking_tokens = 20;
     answer->tokens = 90;
@@ -222,9 +222,9 @@ static void measure_long_reply(chat_app *app, frames *f)
     app_new(app);
     uint32_t question = chat_say(&app->state, -1, "Tell me everything.", 1);
     chat_begin_reply(&app->state, question, app_clock());
-    chat_text text = {0};
+    fe_text text = {0};
     for (unsigned i = 0; text.length < TOKENS * BYTES; i++)
-        chat_text_add(&text, answers[i % 5]);
+        fe_text_add(&text, answers[i % 5]);
     sx_event exit = {.kind = SX_EVENT_EXIT, .exit_reason = SX_REASON_NATURAL};
     chat_apply_event(&app->state, &exit, app_clock());
     frames_begin(f);
@@ -240,7 +240,7 @@ static void measure_long_reply(chat_app *app, frames *f)
         frames_take(f, app);
     }
     chat_apply_event(&app->state, &(sx_event){.kind = SX_EVENT_DONE, .done_reason = SX_DONE_END_OF_TURN}, app_clock());
-    chat_text_free(&text);
+    fe_text_free(&text);
     frames_print(f, "long reply streaming");
 }
 
@@ -258,14 +258,14 @@ static void measure_scrolling(chat_app *app, frames *f, uint32_t messages)
 static void measure_typing(chat_app *app, frames *f, size_t bytes, size_t paragraph, const char *what)
 {
     enum { KEYS = 40 };
-    chat_text text = {0};
+    fe_text text = {0};
     for (size_t line = 0; text.length < bytes; line++) {
-        chat_text_printf(&text, "word%zu ", line);
-        if (text.length % paragraph < 8) chat_text_add(&text, "\n");
+        fe_text_printf(&text, "word%zu ", line);
+        if (text.length % paragraph < 8) fe_text_add(&text, "\n");
     }
     chat_input *composer = &app->fields[FIELD_COMPOSER];
     input_set(composer, text.data);
-    chat_text_free(&text);
+    fe_text_free(&text);
     input_move_to(composer, bytes / 2, false);
     turn_until_frame(app);
     frames_begin(f);
@@ -302,7 +302,7 @@ static int soak(chat_app *app, uint32_t messages)
 
 static int bench_drawing(chat_app *app, uint32_t messages)
 {
-    frames *f = chat_reallocate(NULL, 1, sizeof *f);
+    frames *f = fe_reallocate(NULL, 1, sizeof *f);
     measure_long_reply(app, f);
     measure_scrolling(app, f, messages);
     measure_typing(app, f, 100000, 400, "typing in 100 kB");
@@ -313,7 +313,7 @@ static int bench_drawing(chat_app *app, uint32_t messages)
 
 static int bench(chat_app *app, uint32_t messages)
 {
-    frames *f = chat_reallocate(NULL, 1, sizeof *f);
+    frames *f = fe_reallocate(NULL, 1, sizeof *f);
     bool ready = app->link.phase == LINK_READY;
     if (!ready) fprintf(stderr, "chat_bench: %s\n", app->link.error.message);
     if (ready) {
@@ -349,7 +349,7 @@ int main(int count, char **arguments)
     }
     app_options options = {.width = 1280, .height = 800, .theme = CHAT_THEME_LIGHT, .no_save = true};
     if (soaking || drawing) options.model = "/no/such/model.gguf"; // an engine's memory would only blur the picture
-    chat_app *app = chat_reallocate(NULL, 1, sizeof *app);
+    chat_app *app = fe_reallocate(NULL, 1, sizeof *app);
     int result = 1;
     if (app_open(app, &options)) {
         printf("%-22s %.0f ms (%dx%d, %s)\n", "first frame after", 1e3 * (app->first_frame_at - begun), app->width,
