@@ -240,13 +240,8 @@ static void enter(chat_app *app, bool shift)
 static void step_sibling(chat_app *app, int direction)
 {
     if (app->state.streaming == app->state.current) return;
-    for (uint32_t i = app->path_count; i-- > 0;) {
-        uint32_t position, count;
-        chat_siblings(app->state.current, app->path[i], &position, &count);
-        if (count < 2) continue;
-        if (chat_select_sibling(app->state.current, app->path[i], direction)) app_save(app);
-        return;
-    }
+    int32_t last = chat_last_branch(app->state.current);
+    if (last >= 0 && chat_select_sibling(app->state.current, (uint32_t)last, direction)) app_save(app);
 }
 
 // A line up or down; beyond the first and last one, what was sent before or after.

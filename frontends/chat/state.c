@@ -222,6 +222,24 @@ void chat_siblings(const chat_conversation *conversation, uint32_t message, uint
     }
 }
 
+int32_t chat_last_branch(const chat_conversation *conversation)
+{
+    // Counted for all parents in one walk, or a long conversation would be walked through for each of its messages.
+    uint32_t count = conversation->count, *children = chat_reallocate(NULL, count + 1, sizeof *children);
+    uint32_t *path = chat_reallocate(NULL, count, sizeof *path), left = chat_path(conversation, path, count);
+    int32_t last = -1;
+    memset(children, 0, (count + 1) * sizeof *children); // [0]: without a parent
+    for (uint32_t i = 0; i < count; i++)
+        if (conversation->messages[i].parent + 1u <= count) children[conversation->messages[i].parent + 1]++;
+    while (last < 0 && left-- > 0) {
+        uint32_t parent = (uint32_t)conversation->messages[path[left]].parent + 1;
+        if (parent <= count && children[parent] > 1) last = (int32_t)path[left];
+    }
+    free(children);
+    free(path);
+    return last;
+}
+
 bool chat_select_sibling(chat_conversation *conversation, uint32_t message, int direction)
 {
     int32_t parent = conversation->messages[message].parent;

@@ -112,6 +112,7 @@ chat_message *chat_add_message(chat_conversation *conversation, int32_t parent, 
 uint32_t chat_path(const chat_conversation *conversation, uint32_t *path, uint32_t capacity);
 int32_t chat_path_last(const chat_conversation *conversation); // -1: empty
 void chat_siblings(const chat_conversation *conversation, uint32_t message, uint32_t *position, uint32_t *count);
+int32_t chat_last_branch(const chat_conversation *conversation); // the last message shown that has siblings, -1: none
 bool chat_select_sibling(chat_conversation *conversation, uint32_t message, int direction); // false at the end
 void chat_message_free(chat_message *message);
 

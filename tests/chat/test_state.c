@@ -116,6 +116,7 @@ static void branches_keep_everything(void **unused)
     uint32_t answer = chat_begin_reply(&state, first, 0);
     uint64_t seed = state.current->messages[answer].seed;
     send_done(&state);
+    assert_int_equal(chat_last_branch(state.current), -1);
     uint32_t again = chat_begin_reply(&state, (uint32_t)chat_regenerate_parent(state.current), 0);
     send_done(&state);
     assert_int_not_equal(state.current->messages[again].seed, seed);
@@ -124,6 +125,9 @@ static void branches_keep_everything(void **unused)
     assert_int_equal(count, 2);
     assert_int_equal(chat_path(state.current, path, 8), 2);
     assert_int_equal(path[1], again);
+    assert_int_equal(chat_last_branch(state.current), again);
+    chat_say(&state, (int32_t)again, "and now", 0);
+    assert_int_equal(chat_last_branch(state.current), again);
     assert_true(chat_select_sibling(state.current, again, -1));
     chat_path(state.current, path, 8);
     assert_int_equal(path[1], answer);
@@ -131,6 +135,7 @@ static void branches_keep_everything(void **unused)
     uint32_t edited = chat_say(&state, -1, "two", 0); // an edited first question
     assert_int_equal(chat_path(state.current, path, 8), 1);
     assert_int_equal(path[0], edited);
+    assert_int_equal(chat_last_branch(state.current), edited);
     assert_true(chat_select_sibling(state.current, edited, -1));
     sx_message prompt[8];
     assert_int_equal(chat_prompt(state.current, answer, prompt, 8), 2);
