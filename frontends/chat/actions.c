@@ -333,12 +333,31 @@ void app_copy_message(chat_app *app, uint32_t message)
     app->copied_until = app_clock() + 1.5;
 }
 
+static bool is_file(const char *path)
+{
+    sx_file *file;
+    bool there = sx_file_open(path, &file, NULL) == SX_OK;
+    sx_file_close(file);
+    return there;
+}
+
+// A file in the home folder that is not there yet: title.md, title.2.md and so on.
+static void export_path(const chat_app *app, bool json, fe_text *path)
+{
+    char extension[24];
+    for (unsigned number = 1; number == 1 || (is_file(path->data) && number < 10000); number++) {
+        fe_text_clear(path);
+        fe_text_printf(path, "%s/", app->home ? app->home : ".");
+        snprintf(extension, sizeof extension, "%u.%s", number, json ? "json" : "md");
+        export_name(app->state.current, number > 1 ? extension : extension + 2, path); // without "1."
+    }
+}
+
 void app_export(chat_app *app, bool json)
 {
     chat_conversation *conversation = app->state.current;
     fe_text out = {0}, path = {0}, notice = {0};
-    fe_text_printf(&path, "%s/", app->home ? app->home : ".");
-    export_name(conversation, json ? "json" : "md", &path);
+    export_path(app, json, &path);
     if (json) {
         export_json(conversation, app->link.info.model_name, &out);
     } else {

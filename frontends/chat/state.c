@@ -225,8 +225,8 @@ void chat_siblings(const chat_conversation *conversation, uint32_t message, uint
 int32_t chat_last_branch(const chat_conversation *conversation)
 {
     // Counted for all parents in one walk, or a long conversation would be walked through for each of its messages.
-    uint32_t count = conversation->count, *children = chat_reallocate(NULL, count + 1, sizeof *children);
-    uint32_t *path = chat_reallocate(NULL, count, sizeof *path), left = chat_path(conversation, path, count);
+    uint32_t count = conversation->count, *children = fe_reallocate(NULL, count + 1, sizeof *children);
+    uint32_t *path = fe_reallocate(NULL, count, sizeof *path), left = chat_path(conversation, path, count);
     int32_t last = -1;
     memset(children, 0, (count + 1) * sizeof *children); // [0]: without a parent
     for (uint32_t i = 0; i < count; i++)

@@ -355,6 +355,33 @@ static void files_are_dropped(void **unused)
     close_app(app);
 }
 
+// What lies in the home folder is nobody's to overwrite, whatever a chat is called.
+static void exports_overwrite_nothing(void **unused)
+{
+    (void)unused;
+    chat_app *app = open_app(NULL);
+    write_file("notes.md", "mine", 4);
+    converse(app);
+    chat_rename_conversation(app->state.current, "notes");
+    for (int i = 2; i < 4; i++) {
+        char path[128], text[5] = "";
+        key(app, SDLK_s, KMOD_CTRL);
+        snprintf(path, sizeof path, "%s/notes.%d.md", home, i);
+        assert_non_null(strstr(app->state.notice.data, path));
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        fclose(file);
+        snprintf(path, sizeof path, "%s/notes.md", home);
+        file = fopen(path, "r");
+        assert_int_equal(fread(text, 1, 4, file), 4);
+        assert_string_equal(text, "mine");
+        fclose(file);
+    }
+    key(app, SDLK_s, KMOD_CTRL | KMOD_SHIFT);
+    assert_non_null(strstr(app->state.notice.data, "/notes.json"));
+    close_app(app);
+}
+
 // A chat is opened by its path: what is wrong with the file is told where the eyes are, and the path does not stay.
 static void chats_are_opened_by_path(void **unused)
 {
@@ -612,6 +639,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(everything_is_magnified, set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages_are_selected_and_copied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(exports_overwrite_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chats_are_opened_by_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
