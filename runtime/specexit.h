@@ -6,16 +6,19 @@
 //
 //     sx_engine_desc desc = {0};                          // zero means default: the bundled model, the best device
 //     sx_engine *engine;
-//     sx_engine_create(&desc, &engine, &error);
+//     sx_engine_create(&desc, NULL, NULL, &engine, &error);
 //     sx_session *session;
 //     sx_session_create(engine, &(sx_session_desc){0}, &session, &error);
 //     sx_message message = {.role = SX_ROLE_USER, .content = "..."};
 //     sx_session_begin(session, &(sx_generate_desc){.messages = &message, .message_count = 1}, &error);
-//     sx_event event;
-//     do {
+//     while (sx_session_running(session)) {
+//         sx_event event;
 //         sx_session_wait(session, 100);                  // or go on drawing and poll again later
-//         while (sx_session_poll(session, &event, &error) == SX_OK) ...
-//     } while (event.kind != SX_EVENT_DONE ...);
+//         while ((status = sx_session_poll(session, &event, &error)) == SX_OK) ...
+//         if (status != SX_PENDING) break;                // it failed; SX_PENDING: no more events for now
+//     }
+//
+// tests/embed/answer.c is a whole program. `cmake --install` puts the library, these headers and specexit.pc in place.
 //
 // Nothing here blocks, except where a function says so: loading and generation advance inside the poll functions, each
 // of which returns within a few milliseconds (on a software driver: one submit at most).

@@ -10,7 +10,7 @@ build=${1:-build/release} out=${2:-build/specexit-chat.AppDir}
     exit 1
 }
 rm -rf "$out"
-cmake --install "$build" --prefix "$out/usr" >/dev/null
+cmake --install "$build" --component programs --prefix "$out/usr" >/dev/null
 mkdir -p "$out/usr/lib"
 # The C library, the graphics drivers' side and what speaks to the desktop must be the machine's own.
 ldd "$out/usr/bin/specexit-chat" | awk '$3 ~ /^\// {print $3}' | while read -r library; do
