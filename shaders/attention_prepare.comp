@@ -32,7 +32,6 @@ layout(binding = 4, std430) readonly buffer Batch { SxBatch batch; };
 layout(binding = 5, std430) writeonly buffer Q { float data[]; } q;
 layout(binding = 6, std430) writeonly buffer Kv { uint data[]; } kv;
 
-shared float head_values[256]; // after a norm before the rotation
 #if KV_Q8
 shared float finished[256]; // of a key or value, to be quantised
 
@@ -74,10 +73,26 @@ vec2 cos_sin(float angle)
     return vec2((n == 1u || n == 2u) ? -turned.x : turned.x, n >= 2u ? -turned.y : turned.y);
 }
 
-float rotated(uint component, float position)
+// A head before the rotation. Its components are made where they are needed: to keep them in shared memory, which WebGPU
+// zeroes in every workgroup, takes a CPU longer.
+struct Unrotated {
+    uint begin;      // index of its first component
+    uint norm_begin; // of its norm weight
+    bool norm;
+    float factor; // of the norm
+};
+
+float component_of(Unrotated head, uint i)
+{
+    precise float value = qkv.data[head.begin + i];
+    if (head.norm) value = value * head.factor * norm.data[head.norm_begin + i];
+    return value;
+}
+
+float rotated(Unrotated head, uint component, float position)
 {
     const uint half_dims = p.rope_dims / 2u;
-    if (component >= p.rope_dims) return head_values[component];
+    if (component >= p.rope_dims) return component_of(head, component);
     uint pair, other;
     bool first;
     if (p.rope_pairs != 0u) {
@@ -90,7 +105,7 @@ float rotated(uint component, float position)
         other = first ? component + half_dims : pair;
     }
     const vec2 turn = cos_sin(position * inv_freq.data[pair]) * p.rope_factor;
-    const float a = head_values[component], b = head_values[other];
+    const float a = component_of(head, component), b = component_of(head, other);
     return fma(a, turn.x, first ? -b * turn.y : b * turn.y);
 }
 
@@ -109,12 +124,7 @@ void main()
         sum = fma(value, value, sum);
     }
     const float factor = 1.0 / sqrt(reduce_sum(lane, sum) / float(p.head_dim) + p.eps);
-    for (uint i = lane; i < p.head_dim; i += LANES) {
-        precise float value = qkv.data[from + i];
-        if (norm_before) value = value * factor * norm.data[kind * p.head_dim + i];
-        head_values[i] = value;
-    }
-    barrier();
+    const Unrotated unrotated = Unrotated(from, kind * p.head_dim, norm_before, factor);
     const float position = float(batch.position[r]);
     const uint slot = min(batch.slot[r], p.slots - 1u);
     const uint head_words = kv_head_words(p.head_dim);
@@ -122,10 +132,14 @@ void main()
     const uint head_word = (max(kind, 1u) - 1u) * p.slots * p.kv_heads * head_words +
                            (slot * p.kv_heads + kv_head) * head_words; // where the key or value begins
     for (uint word = lane; word < p.head_dim / 2u; word += LANES) {
-        vec2 pair = vec2(head_values[2u * word], head_values[2u * word + 1u]);
-        if (kind != 2u) pair = vec2(rotated(2u * word, position), rotated(2u * word + 1u, position));
+        vec2 pair;
+        if (kind == 2u) {
+            pair = vec2(component_of(unrotated, 2u * word), component_of(unrotated, 2u * word + 1u));
+        } else {
+            pair = vec2(rotated(unrotated, 2u * word, position), rotated(unrotated, 2u * word + 1u, position));
+        }
         if (norm_behind) {
-            const uint at = kind * p.head_dim + 2u * word;
+            const uint at = unrotated.norm_begin + 2u * word;
             pair *= factor * vec2(norm.data[at], norm.data[at + 1u]);
         }
         if (kind == 0u) {
