@@ -2,7 +2,7 @@
 // where all lanes load the same value (see shuffle.glsl).
 //
 // A workgroup is one subgroup of SHUFFLE invocations. Scores of 2 * SHUFFLE positions are made at a time, so that a
-// component of a query is loaded once for two; they are kept in shared memory and become weights where they are used;
+// component of a query is loaded once for two; each lane keeps its own, and they become weights where they are used;
 // values are summed for 2 * SHUFFLE pairs of components at a time. Dispatched by sx_op_attention.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -27,7 +27,10 @@ const uint STEP = SHUFFLE;
 #define EACH_VALUE(F) F(0u) F(1u) F(2u) F(3u)
 #endif
 
-shared float scores[ROWS * SPLIT];
+// Scores of the positions that are this lane's: of query m that of the n-th step at m * STEPS + n. Not in shared memory:
+// WebGPU zeroes that in every workgroup, also in the many whose split no row has reached, a word at a time on a CPU.
+const uint STEPS = SPLIT / STEP;
+float scores[ROWS * STEPS];
 
 // The components of a query that a step is about to use; those behind its end count as 0.
 float own_component(uint query, uint component)
@@ -79,7 +82,7 @@ float weight_of(float score, float maximum)
 void main()
 {
     const uint split = gl_WorkGroupID.x, kv_head = gl_WorkGroupID.y, first = gl_WorkGroupID.z * ROWS;
-    const uint lane = gl_LocalInvocationID.x, begin = split * SPLIT;
+    const uint lane = own_value(), begin = split * SPLIT;
     const uint words = p.head_dim / 2u, head_words = kv_head_words(p.head_dim); // pairs of components; words in kv
     const uint row_words = p.kv_heads * head_words, head_word = kv_head * head_words;
     const uint values = p.slots * row_words + head_word; // word of slot 0's value
@@ -113,30 +116,29 @@ void main()
                 EACH_PAIR(PAIR)
             }
         } else {
-            // A loop, so that the code is there once; each lane reads back only what it has written.
+            // A loop, so that the code is there once.
             for (uint m = 0; m < ROWS; ++m) {
                 const uint query = min(first + m, queries - 1u), r = p.first_row + query / group;
                 const uint last = batch.position[r];
                 const vec2 sum = dots_with_keys((r * p.heads + kv_head * group + query % group) * p.head_dim,
                                                 slot_of(r, min(at0, last), base) * row_words + head_word,
                                                 slot_of(r, min(at1, last), base) * row_words + head_word);
-                scores[m * SPLIT + from + lane] = sum.x;
-                scores[m * SPLIT + from + STEP + lane] = sum.y;
+                scores[m * STEPS + from / STEP] = sum.x;
+                scores[m * STEPS + from / STEP + 1u] = sum.y;
             }
-#define OWN_SUM(m) sum##m = vec2(scores[m * SPLIT + from + lane], scores[m * SPLIT + from + STEP + lane]);
+#define OWN_SUM(m) sum##m = vec2(scores[m * STEPS + from / STEP], scores[m * STEPS + from / STEP + 1u]);
             EACH_ROW(OWN_SUM)
         }
 #define KEEP(m) \
     { \
         const float score0 = score_of(begin + from + lane, position##m, sum##m.x); \
         const float score1 = score_of(begin + from + STEP + lane, position##m, sum##m.y); \
-        scores[m * SPLIT + from + lane] = score0; \
-        scores[m * SPLIT + from + STEP + lane] = score1; \
+        scores[m * STEPS + from / STEP] = score0; \
+        scores[m * STEPS + from / STEP + 1u] = score1; \
         largest##m = max(largest##m, max(score0, score1)); \
     }
         EACH_ROW(KEEP)
     }
-    barrier();
 #define START(m) \
     const float maximum##m = largest_of(largest##m); \
     const uint to##m = partial_begin(row##m, head##m, split);
@@ -149,7 +151,7 @@ void main()
         EACH_ROW(VALUES)
         for (uint i = 0; i < count; i += STEP) {
 #define LOAD_WEIGHT(m) \
-    const float weight##m = weight_of(scores[m * SPLIT + i + own_value()], maximum##m); \
+    const float weight##m = weight_of(scores[m * STEPS + i / STEP], maximum##m); \
     total##m += weight##m;
             EACH_ROW(LOAD_WEIGHT)
             // What is rounded up to a whole step has the weight 0 and the last position's slot.
@@ -172,7 +174,7 @@ void main()
 #define OWN_VALUE(m) \
     { \
         const uint value = values + slot_of(r##m, min(at, position##m), base) * row_words; \
-        const float weight = weight_of(scores[m * SPLIT + i + k], maximum##m); \
+        const float weight = subgroupShuffle(weight##m, k); \
         low##m = add_value(low##m, weight, kv_pair(value, word0)); \
         high##m = add_value(high##m, weight, kv_pair(value, word1)); \
     }
