@@ -41,12 +41,45 @@ function withoutWriteOnly(bytes) {
     return new Uint8Array(Uint32Array.from(kept).buffer);
 }
 
+// Tint gives every loop whose end it cannot prove a counter of 64 bits, which CPUs pay for in the innermost loops. What
+// it can prove is a `for` that counts by one to a constant. So naga's loops become such, with an end that none of ours
+// reaches, and leave by their own condition. naga writes
+//
+//     loop { ... if (c) { ... continue; } else { break; } continuing { step } }
+//
+// and becomes for (...) { ... if (c) { ... step } else { break; } }; a loop with another `continue` is left as it is.
+function boundLoops(text) {
+    const form = /continue;(\s*\} else \{\s*break;\s*\})\s*continuing \{([^{}]*)\}\s*$/;
+    const count = (body, pattern) => body.match(pattern)?.length ?? 0;
+    let done = "";
+    let rest = text;
+    for (let at = rest.search(/\bloop \{/); at >= 0; at = rest.search(/\bloop \{/)) {
+        const begin = at + "loop {".length;
+        const end = closingBrace(rest, begin);
+        const body = rest.slice(begin, end);
+        // Every loop within has a `continue` of its own.
+        const known = form.test(body) && count(body, /\bcontinue;/g) === count(body, /\bloop \{/g) + 1;
+        done += rest.slice(0, at) + (known ? "for (var turn = 0u; turn < 4294967295u; turn = turn + 1u) {" : "loop {");
+        rest = (known ? body.replace(form, "$2$1") : body) + rest.slice(end);
+    }
+    return done + rest;
+}
+
+// Where the brace is that ends the block whose contents begin at `from`.
+function closingBrace(text, from) {
+    let at = from;
+    for (let depth = 1; ; ++at) {
+        if (text[at] === "{") ++depth;
+        if (text[at] === "}" && --depth === 0) return at;
+    }
+}
+
 function translate(job) {
     const module = naga.parseSpirv(withoutWriteOnly(readFileSync(job.spirv)));
     try {
         const info = naga.validate(module);
         try {
-            const text = restoreAccess(naga.writeWgsl(module, info), job.readOnly);
+            const text = boundLoops(restoreAccess(naga.writeWgsl(module, info), job.readOnly));
             for (const line of text.split("\n")) {
                 if (/var<storage/.test(line) && !/@binding|var<storage(, read_write)?> \w+:/.test(line)) {
                     throw new Error("a storage buffer's declaration is not of the form known here: " + line);
