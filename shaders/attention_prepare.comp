@@ -8,6 +8,11 @@
 // pairs of neighbouring components (one word of kv); groups are (head, row). Dispatched by sx_op_attention_prepare.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#if SHUFFLE
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "shared.h"
 #include "reduce.glsl"
 #include "kv.glsl"

@@ -21,10 +21,8 @@ const uint STEP = SHUFFLE;
 
 #if SHUFFLE == 8
 #define EACH_PAIR(F) F(0u) F(1u) F(2u) F(3u)
-#define EACH_VALUE(F) F(0u) F(1u) F(2u) F(3u) F(4u) F(5u) F(6u) F(7u)
 #else
 #define EACH_PAIR(F) F(0u) F(1u)
-#define EACH_VALUE(F) F(0u) F(1u) F(2u) F(3u)
 #endif
 
 // Scores of the positions that are this lane's: of query m that of the n-th step at m * STEPS + n. Not in shared memory:
@@ -50,14 +48,6 @@ float largest_of(float mine)
 #define LARGER(k) maximum = max(maximum, VALUE(mine, k));
     EACH_VALUE(LARGER)
     return maximum;
-}
-
-float sum_of(float mine)
-{
-    precise float total = 0.0;
-#define ADD_ONE(k) total += VALUE(mine, k);
-    EACH_VALUE(ADD_ONE)
-    return total;
 }
 
 // One query with two keys of its own, in the order of main()'s loop.
@@ -195,7 +185,7 @@ void main()
             scratch.data[to##m + 2u * word1 + 1u] = high##m.y + 0.0; \
         } \
     } \
-    const float all##m = sum_of(total##m); \
+    const float all##m = sum_of_values(total##m); \
     if (first + m < queries && lane == 0u && from == 0u) { \
         scratch.data[to##m + p.head_dim] = maximum##m; \
         scratch.data[to##m + p.head_dim + 1u] = all##m; \

@@ -1,8 +1,18 @@
-// Sum over a workgroup of LANES invocations (16, 64 or 256) in a fixed order, in two steps: each of the first
+// Sum over a workgroup of LANES invocations in a fixed order. A workgroup that is one subgroup on a CPU (SHUFFLE = LANES, 4
+// or 8) hands the values round. Others (16, 64 or 256) do it in two steps through shared memory: each of the first
 // sqrt(LANES) invocations adds as many values, then every invocation adds their results.
 #ifndef SX_REDUCE_GLSL
 #define SX_REDUCE_GLSL
 
+#if SHUFFLE
+#include "shuffle.glsl"
+
+float reduce_sum(uint lane, float value)
+{
+    return sum_of_values(value);
+}
+
+#else
 #if LANES == 256
 #define LANES_ROOT 16
 #elif LANES == 64
@@ -34,5 +44,6 @@ float reduce_sum(uint lane, float value)
     }
     return total;
 }
+#endif
 
 #endif

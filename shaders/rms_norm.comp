@@ -4,6 +4,11 @@
 // every LANES-th element. Dispatched by sx_op_rms_norm.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#if SHUFFLE
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "reduce.glsl"
 
 layout(local_size_x = LANES) in;

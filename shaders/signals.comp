@@ -4,6 +4,11 @@
 // row. Dispatched by sx_op_signals.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#if SHUFFLE
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "shared.h"
 #include "reduce.glsl"
 

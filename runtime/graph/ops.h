@@ -27,7 +27,7 @@ _Static_assert(sizeof(SxState) % 4 == 0 && sizeof(SxTree) % 4 == 0, "words only"
 typedef struct sx_ops {
     sx_gpu *gpu;
     sx_gpu_buffer *nothing; // small zero buffer bound where an optional input is absent
-    bool shuffle_linear;    // linear and attention kernels hand values round by subgroup shuffles (CPU drivers)
+    bool shuffle;           // where there are such kernels: those that hand values round a subgroup (CPU drivers)
     uint32_t tiled_from;    // linear ops of so many rows or more take the kernels with tiles of both; 0: none does
 } sx_ops;
 

@@ -23,9 +23,9 @@ sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
     const sx_gpu_info *info = sx_gpu_get_info(gpu);
     memset(ops, 0, sizeof *ops);
     ops->gpu = gpu;
-    ops->shuffle_linear = info->kind == SX_GPU_CPU && info->subgroup_size >= 4 &&
-                          (info->features & SX_GPU_FEATURE_SUBGROUP_SHUFFLE) &&
-                          sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_F16_M1_SHUFFLE4);
+    ops->shuffle = info->kind == SX_GPU_CPU && info->subgroup_size >= 4 &&
+                   (info->features & SX_GPU_FEATURE_SUBGROUP_SHUFFLE) &&
+                   sx_gpu_kernel_usable(gpu, SX_KERNEL_ATTENTION_F16_M1_SHUFFLE4);
     ops->tiled_from = info->kind == SX_GPU_CPU ? 0 : 64; // there they take four times as long as the others
     return sx_gpu_buffer_create(gpu, NOTHING_SIZE, SX_GPU_STORAGE, "nothing", &ops->nothing, error);
 }
@@ -44,6 +44,19 @@ sx_kernel ops_kernel(const char *format, ...)
     vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
     return sx_kernel_find(name);
+}
+
+static unsigned shuffle_lanes(const sx_ops *ops)
+{
+    return sx_gpu_get_info(ops->gpu)->subgroup_size >= 8 ? 8 : 4;
+}
+
+// The variant of a kernel that adds over a workgroup of so many lanes on this device. On CPUs few lanes do best, since
+// every one is work: one subgroup.
+static sx_kernel reducing_kernel(const sx_ops *ops, const char *name, unsigned gpu_lanes)
+{
+    if (ops->shuffle) return ops_kernel("%s_shuffle%u", name, shuffle_lanes(ops));
+    return ops_kernel("%s_%u", name, gpu_lanes);
 }
 
 ops_format_name ops_name_of_format(uint32_t format)
@@ -130,9 +143,7 @@ void sx_op_rms_norm(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const s
     } parameters = {args->n,          args->x_stride, args->out_stride,
                     args->out_offset, args->eps,      ops_present(args->residual)};
     const sx_gpu_binding bindings[] = {args->x, args->weight, ops_optional(ops, args->residual), args->out};
-    const sx_kernel kernel = ops_on_cpu(ops)   ? SX_KERNEL_RMS_NORM_16
-                             : args->n <= 1024 ? SX_KERNEL_RMS_NORM_64
-                                               : SX_KERNEL_RMS_NORM_256;
+    const sx_kernel kernel = reducing_kernel(ops, "rms_norm", args->n <= 1024 ? 64 : 256);
     sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 4, rows, 1, 1);
 }
 
@@ -142,15 +153,10 @@ static uint32_t linear_kernel_rows(uint32_t rows)
     return rows == 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
 }
 
-static unsigned shuffle_lanes(const sx_ops *ops)
-{
-    return sx_gpu_get_info(ops->gpu)->subgroup_size >= 8 ? 8 : 4;
-}
-
 // The variant of a kernel for so many rows on this device.
 static sx_kernel rows_kernel(const sx_ops *ops, const char *name, uint32_t kernel_rows)
 {
-    if (!ops->shuffle_linear) return ops_kernel("%s_m%u", name, kernel_rows);
+    if (!ops->shuffle) return ops_kernel("%s_m%u", name, kernel_rows);
     return ops_kernel("%s_m%u_shuffle%u", name, kernel_rows, shuffle_lanes(ops));
 }
 
@@ -288,7 +294,9 @@ void sx_op_attention_prepare(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows
                     shape->norm_after_rope,
                     shape->eps,
                     shape->rope_factor};
-    const sx_kernel kernel = ops_kernel("attention_prepare_%s_%u", name_of_kv(shape), ops_on_cpu(ops) ? 16u : 64u);
+    char name[32];
+    snprintf(name, sizeof name, "attention_prepare_%s", name_of_kv(shape));
+    const sx_kernel kernel = reducing_kernel(ops, name, 64);
     const uint32_t all_heads = shape->heads + 2 * shape->kv_heads;
     for (uint32_t first = 0; first < rows; first += SX_MAX_ROWS) {
         const sx_gpu_binding bindings[] = {rows_from(args->qkv, first, all_heads * shape->head_dim),
@@ -321,7 +329,7 @@ uint64_t sx_attention_scratch_size(const sx_attention_shape *shape, uint32_t row
 
 static uint32_t attention_kernel_rows(const sx_ops *ops, uint32_t queries)
 {
-    const bool eight = ops->shuffle_linear && shuffle_lanes(ops) == 8; // elsewhere it would spill registers
+    const bool eight = ops->shuffle && shuffle_lanes(ops) == 8; // elsewhere it would spill registers
     return queries <= 2 ? queries : queries <= 4 || !eight ? 4 : 8;
 }
 
@@ -398,11 +406,11 @@ void sx_op_gather_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, cons
 void sx_op_signals(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding weight, uint32_t n,
                    uint32_t mask, sx_gpu_binding x, sx_gpu_binding out)
 {
-    (void)ops;
     assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && n >= 1);
     const struct {
         uint32_t n, mask;
     } parameters = {n, mask};
     const sx_gpu_binding bindings[] = {weight, x, out};
-    sx_gpu_tape_dispatch(tape, SX_KERNEL_SIGNALS, &parameters, sizeof parameters, bindings, 3, rows, 1, 1);
+    sx_gpu_tape_dispatch(tape, reducing_kernel(ops, "signals", 64), &parameters, sizeof parameters, bindings, 3, rows,
+                         1, 1);
 }

@@ -138,7 +138,7 @@ static sx_engine *open_as_gpu(void)
     sx_engine *opened = NULL;
     sx_error error = {0};
     assert_int_equal(sx_engine_open(&(sx_engine_desc){.validation = true}, &opened, &error), SX_OK);
-    opened->ops.shuffle_linear = false;
+    opened->ops.shuffle = false;
     opened->ops.tiled_from = 64;
     opened->prefill_limit = SX_MAX_PREFILL_ROWS;
     opened->prefill_rows = 64;

@@ -53,7 +53,7 @@ int harness_set_up_plain(void **state)
 {
     (void)state;
     harness_open(&H);
-    H.ops.shuffle_linear = false;
+    H.ops.shuffle = false;
     return 0;
 }
 

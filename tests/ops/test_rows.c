@@ -222,5 +222,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_gated_unit),
                                        cmocka_unit_test(test_gather_rows), cmocka_unit_test(test_signals)};
-    return cmocka_run_group_tests(tests, harness_set_up, harness_tear_down);
+    return cmocka_run_group_tests_name("rows", tests, harness_set_up, harness_tear_down) +
+           cmocka_run_group_tests_name("rows, plain kernels", tests, harness_set_up_plain, harness_tear_down);
 }

@@ -103,7 +103,7 @@ static void bench_linear_rows(bench *b, const sx_matrix *matrix, uint32_t rows, 
     sx_ops ops = b->ops;
     ops.tiled_from = tiled;
     // The tiled kernels' sums are those of the kernels that do not shuffle.
-    if (tiled) ops.shuffle_linear = false;
+    if (tiled) ops.shuffle = false;
     begin(b);
     for (int k = 0; k < REPEATS; k++)
         sx_op_linear(&ops, b->tape, rows,
