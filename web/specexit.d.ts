@@ -1,7 +1,7 @@
 // Reasoning models that know when to stop thinking, in the browser, on WebGPU. Nothing is sent anywhere: models come
 // from an address or a file, and the engine runs in a worker of the page.
 
-/** An error with a code such as "format", "gpu-memory", "no-device", "device-lost", "context" or "argument". */
+/** An error with a code such as "format", "gpu-memory", "storage", "no-device", "device-lost", "context" or "argument". */
 export class SpecexitError extends Error {
     readonly code: string;
     constructor(code: string, message: string);
@@ -321,6 +321,8 @@ export interface Plan {
     quota: number;
     /** The GPU grants that much memory. */
     fits: boolean;
+    /** The browser's storage takes what is missing. */
+    stored: boolean;
 }
 
 /** What loading would take, before anything is downloaded. */

@@ -117,6 +117,27 @@ test('what is too large is said before anything is downloaded', { timeout: PATIE
     assert.ok(requests.every(([, range]) => range === 'bytes=0-0'));
 });
 
+test('what the browser grants no room for is said before anything is downloaded', { timeout: PATIENCE }, async () => {
+    const developer = await page.context().newCDPSession(page);
+    const { origin } = new URL(site.url);
+    const { usage } = await developer.send('Storage.getUsageAndQuota', { origin });
+    requests = [];
+    await developer.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: usage + 1.5 * SIZE }); // for one of two
+    const result = await load({ target: address('one.gguf'), draft: address('two.gguf') });
+    assert.equal(result.code, 'storage');
+    assert.match(result.message, /one\.gguf, two\.gguf: 6 MiB are to be downloaded, and the browser does not grant .*Delete other models/);
+    await page.click('#model');
+    await page.fill('[name=target-url]', address('one.gguf'));
+    await page.fill('[name=draft-url]', address('two.gguf'));
+    await page.click('button:has-text("Check")');
+    await page.waitForFunction(() => document.querySelector('.plan').textContent.includes('does not grant'));
+    assert.ok(await page.isDisabled('button:has-text("Download and load")'));
+    assert.ok(requests.every(([, range]) => range === 'bytes=0-0'));
+    await page.keyboard.press('Escape');
+    assert.deepEqual(await load({ target: address('one.gguf') }), { weightBytes: SIZE });
+    await developer.send('Storage.overrideQuotaForOrigin', { origin });
+});
+
 test('a missing file is named', { timeout: PATIENCE }, async () => {
     assert.match((await load({ target: address('missing.txt') })).message, /missing\.txt: the server answered 404\. Check the address\./);
 });

@@ -96,11 +96,11 @@ function addressSection(start) {
     return form;
 }
 
-function describePlan({ bytes, missing, usage, quota, fits }) {
+function describePlan({ bytes, missing, fits, stored }) {
     const size = bytes ? `${formatBytes(bytes)}, ${missing ? `${formatBytes(missing)} to download` : 'all of it is here already'}.` : 'The server does not say how large it is.';
     if (!fits) return { good: false, text: `${size} The GPU does not grant that much memory: choose a smaller model or format.` };
-    if (quota && missing > quota - usage) {
-        return { good: false, text: `${size} The browser grants this page ${formatBytes(quota - usage)} more: delete other models, or pick the file from your disk.` };
+    if (!stored) {
+        return { good: false, text: `${size} The browser does not grant this page so much storage: delete other models, or pick the file from your disk.` };
     }
     return { good: true, text: `${size} The GPU and the browser’s storage have room for it.` };
 }

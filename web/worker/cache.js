@@ -9,6 +9,7 @@ const FOLDER = 'specexit-models';
 const ATTEMPTS = 5;
 const NOTE_EVERY = 16 * 2 ** 20; // bytes between two notes of how far a download is
 const STORAGE_RESERVE = 64 * 2 ** 20;
+const ROOM = 'room'; // a file that is there only while it is asked whether there is room for it
 
 async function folder() {
     if (!navigator.storage?.getDirectory) {
@@ -97,7 +98,32 @@ export async function space() {
     return { usage, quota };
 }
 
-// What loading these addresses would take: { files: [{ url, name, size, have }], bytes, missing, usage, quota }.
+// Whether the storage takes `bytes` more. Browsers say more than they grant (Chromium always 10 GiB), so a file of that
+// size, which costs nothing while it is empty, is made and deleted.
+async function hasRoom(bytes) {
+    if (bytes <= 0) return true;
+    const { usage, quota } = await space();
+    if (quota && bytes + STORAGE_RESERVE > quota - usage) return false;
+    const directory = await folder();
+    let access;
+    try {
+        access = await (await directory.getFileHandle(ROOM, { create: true })).createSyncAccessHandle();
+        access.truncate(bytes);
+        return access.getSize() === bytes; // Chromium throws nothing
+    } catch (error) {
+        return error.name !== 'QuotaExceededError'; // another tab asks, too: the download will tell
+    } finally {
+        access?.close();
+        await directory.removeEntry(ROOM).catch(() => {});
+    }
+}
+
+export function noRoom(names, bytes) {
+    return new SpecexitError('storage', `${names.join(', ')}: ${Math.ceil(bytes / 2 ** 20)} MiB are to be downloaded, and the browser does not grant this page so much storage. Delete other models, or choose the file from your disk.`);
+}
+
+// What loading these addresses would take: { files: [{ url, name, size, have }], bytes, missing, usage, quota, stored },
+// the last: whether the storage takes what is missing.
 export async function plan(urls, signal) {
     const files = [];
     const directory = await folder();
@@ -109,7 +135,7 @@ export async function plan(urls, signal) {
     }
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     const missing = bytes - files.reduce((sum, file) => sum + Math.min(file.have, file.size), 0);
-    return { files, bytes, missing, ...(await space()) };
+    return { files, bytes, missing, ...(await space()), stored: await hasRoom(missing) };
 }
 
 export async function openCached(url) {
@@ -255,19 +281,21 @@ async function acceptResponse(job, response) {
     // A compressed transfer counts other bytes than the file has.
     note.size = response.headers.get('Content-Encoding') ? 0 : total;
     note.validator = validator;
-    const { usage, quota } = await space();
-    if (quota && note.size - note.have + STORAGE_RESERVE > quota - usage) {
-        await response.body?.cancel();
-        throw new SpecexitError('file', `${note.name} needs ${note.size} bytes, and the browser grants this page ${quota - usage} more. Delete other models, or choose the file from your disk.`);
-    }
 }
 
 function writeAll(access, bytes, note) {
-    let done = 0;
-    try {
-        while (done < bytes.length) done += access.write(bytes.subarray(done), { at: note.have + done });
-    } catch (error) {
-        throw new SpecexitError('file', `${note.name}: the browser's storage is full (${error.message}). Delete other models.`);
+    for (let done = 0; done < bytes.length;) {
+        let count = 0;
+        try {
+            count = access.write(bytes.subarray(done), { at: note.have + done });
+        } catch {
+            // as below
+        }
+        // Chromium throws nothing and returns a number of its own.
+        if (!(count > 0 && count <= bytes.length - done)) {
+            throw new SpecexitError('storage', `${note.name}: the browser's storage is full. Delete other models, or choose the file from your disk.`);
+        }
+        done += count;
     }
     note.have += bytes.length;
 }

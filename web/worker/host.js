@@ -109,8 +109,10 @@ export class Host {
         const sized = [parts.target, parts.draft].filter((part) => part?.kind === 'url');
         if (!sized.length) return;
         const planned = await this.plan(parts, signal);
-        if (planned.fits) return;
-        throw new SpecexitError('gpu-memory', `This model needs ${Math.ceil(planned.bytes / 2 ** 20)} MiB on the GPU, and the GPU does not grant them. Choose a smaller model or a smaller format of it.`);
+        if (!planned.fits) {
+            throw new SpecexitError('gpu-memory', `This model needs ${Math.ceil(planned.bytes / 2 ** 20)} MiB on the GPU, and the GPU does not grant them. Choose a smaller model or a smaller format of it.`);
+        }
+        if (!planned.stored) throw cache.noRoom(planned.files.map(({ name }) => name), planned.missing);
     }
 
     async #openPart(part, onProgress, signal) {
