@@ -165,7 +165,8 @@ uint decide_row(uint index, uint row, bool generated, bool forced, bool inside, 
 }
 
 // The token after path[index] = row, in next_token, or SX_NONE with `done` set: choose_next of policy.c.
-void choose_next(uint index, uint row, uint verdict, bool generated, bool loops)
+// `closed`: it completed the close marker.
+void choose_next(uint index, uint row, uint verdict, bool generated, bool loops, bool closed)
 {
     const uint wanted = samples[row].token;
     const bool ends = (flags_of(wanted) & SX_TOKEN_END) != 0u;
@@ -187,6 +188,7 @@ void choose_next(uint index, uint row, uint verdict, bool generated, bool loops)
             report_exit(reason, index, wanted);
             forced_count = exit_count;
         }
+        if (forced_count == 0u && closed && ends) forced_count = min(settings.answer_count, exit_count);
         emitted += 1u;
         next_token = wanted;
         if (forced_count != 0u) {
@@ -320,7 +322,7 @@ void main()
         row_token[row] = batch.token[row];
         row_parent[row] = batch.parent[row];
     }
-    bool generated = false, forced = false, inside = false;
+    bool generated = false, forced = false, inside = false, closed = false;
     if (lane == 0u) begin_cycle();
     barrier();
 
@@ -335,6 +337,7 @@ void main()
                 generated = index != 0u || !prompt_root;
                 forced = forced_count != 0u;
                 run_mode = policy_advance(base + index, token, generated, forced);
+                closed = inside && head.thinking == SX_THINKING_AFTER;
                 inside = inside && head.thinking == SX_THINKING_INSIDE;
                 path_token[index] = token;
                 path_length = index + 1u;
@@ -352,7 +355,7 @@ void main()
             history[base + index] = row_token[row];
             if (forced) forced_count -= 1u;
             store_row(index, row, inside);
-            choose_next(index, row, reason, generated, loops);
+            choose_next(index, row, reason, generated, loops, closed);
             current_row = SX_NONE;
             if (done == SX_DONE_NO &&
                 !wants_trial(head.thinking, head.thinking_tokens, forced_count, flags_of(next_token))) {

@@ -117,7 +117,8 @@ struct SxSettings {
                                     // marker's first token nor an end token; SX_NONE: none
     SX_U32 end_closes;              // 1: an end token sampled while thinking is an exit, reason natural: the exit's tokens
                                     // are forced in its place (models that do not know the markers)
-    SX_U32 reserved1;
+    SX_U32 answer_count;            // the last of exit_tokens, which begin the answer: forced in place of an end token
+                                    // right behind a close marker that the model wrote itself
     SX_U32 open[SX_MAX_MARKER];
     SX_U32 close[SX_MAX_MARKER];
     SX_U32 exit_tokens[SX_MAX_FORCED];

@@ -246,6 +246,7 @@ typedef struct walk {
     uint32_t *counts;     // may be NULL
     uint32_t count;       // rows of the batch
     uint32_t exit_count;  // forced tokens of an exit
+    bool closed;          // the token just committed completed the close marker
     uint32_t score_count; // rows of this cycle that a score of the reference mode is the mean of
     float score_sum[SX_SIGNALS];
     bool boundary; // one of them was a step boundary
@@ -302,6 +303,7 @@ static uint32_t commit(walk *w, uint32_t index, uint32_t row)
     };
     bool inside = now->thinking == SX_THINKING_INSIDE;
     uint32_t reason = sx_policy_step(now, w->settings, &known);
+    w->closed = inside && now->thinking == SX_THINKING_AFTER;
     w->history[known.position] = token;
     if (w->counts && known.generated && token < w->settings->vocabulary) w->counts[token]++;
     if (known.forced) state->forced_count--;
@@ -360,11 +362,15 @@ static uint32_t choose_next(const walk *w, uint32_t index, uint32_t row, uint32_
         report_exit(w, reason, index, wanted);
         state->forced_count = w->exit_count;
     }
+    const bool ends = flags_of(w, wanted) & SX_TOKEN_END;
+    if (state->forced_count == 0 && w->closed && ends) {
+        state->forced_count = minimum(settings->answer_count, w->exit_count);
+    }
     state->generated++;
     if (state->forced_count != 0) {
         return settings->exit_tokens[(w->exit_count - state->forced_count) % SX_MAX_FORCED];
     }
-    if (flags_of(w, wanted) & SX_TOKEN_END) {
+    if (ends) {
         state->done = SX_DONE_END;
         return wanted;
     }

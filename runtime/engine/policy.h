@@ -72,6 +72,8 @@ bool sx_policy_wants_trial(const SxThought *thought, const SxSettings *settings,
 //    other exits are then not taken.)
 //  - an exit: forced_count = exit_count, the snapshot below. With end_closes, a sample with SX_TOKEN_END while thinking
 //    is one, too, of reason natural (where there is something to force).
+//  - an end token is wanted right behind a close marker that was not forced: forced_count = answer_count, so that
+//    exit_tokens' last ones stand in its place.
 //  - next = the forced token, else samples[row].token; it counts as emitted (state.generated).
 //  - next is not forced and has SX_TOKEN_END: done, end, with next as the root.
 //  - next is not forced and completes the close marker: exit_reason natural, the snapshot below.

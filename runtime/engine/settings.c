@@ -170,7 +170,8 @@ static sx_status force(const sx_token_list *list, SxSettings *out, sx_error *err
 static sx_status fill_markers(const sx_engine *engine, const sx_generate_desc *desc, SxSettings *out, sx_error *error)
 {
     // A model that was not trained to think ends its turn when it has thought, and would end it again behind a marker
-    // that says nothing to it: the end of the turn closes its thinking, and the answer is begun for it.
+    // that says nothing to it: the end of the turn closes its thinking, and the answer is begun for it, also where it
+    // has written the marker itself and says no more.
     const bool untrained = desc->prefill_thinking && !engine->info.thinks;
     out->open_count = engine->open.count;
     out->close_count = engine->close.count;
@@ -190,6 +191,7 @@ static sx_status fill_markers(const sx_engine *engine, const sx_generate_desc *d
     if (status == SX_OK) status = force(&engine->close, out, error);
     if (status == SX_OK) status = force(&behind, out, error);
     out->end_closes = untrained;
+    out->answer_count = behind.count;
     return status;
 }
 

@@ -366,6 +366,7 @@ static void test_without_signals(void **state)
     assert_int_equal(settings.policy, SX_POLICY_KIND_MARGIN);
     assert_float_equal(settings.margin_threshold, -3, 0);
     assert_int_equal(settings.end_closes, 1);
+    assert_true(settings.answer_count > 0 && settings.answer_count < settings.exit_count);
     assert_true(settings.exit_count > settings.close_count);
     static test_reply reply;
     desc.policy.hard_budget = 10;

@@ -82,6 +82,7 @@ static void random_settings(harness *h, reply *r)
     s->answer_now = chance(h, 5);
     s->policy_off = chance(h, 10);
     s->end_closes = chance(h, 30);
+    s->answer_count = chance(h, 50) ? below(h, 4) : 0;
 }
 
 static void random_start(harness *h, reply *r)
@@ -120,6 +121,7 @@ static uint32_t token_after(harness *h, const SxSettings *s, uint32_t token)
         if (i + 1 < s->close_count && s->close[i] == token) return s->close[i + 1];
         if (i + 1 < s->open_count && s->open[i] == token) return s->open[i + 1];
     }
+    if (s->close_count && token == s->close[s->close_count - 1] && chance(h, 50)) return END;
     if (chance(h, 5)) return s->close[0];
     return chance(h, 5) ? s->open[0] : random_token(h);
 }
@@ -201,11 +203,12 @@ static void free_device(harness *h, device *d)
 
 typedef struct tally {
     uint32_t cycles, exits[9], dones[4], forced, path[SX_MAX_PATH + 1];
+    uint32_t begun; // answers, behind a marker that the model wrote
 } tally;
 
 static void one_cycle(harness *h, device *d, reply *r, bool with_signals, bool few, tally *seen)
 {
-    const uint32_t rows = few ? 5 : SX_MAX_ROWS;
+    const uint32_t rows = few ? 5 : SX_MAX_ROWS, forced_before = r->state.forced_count;
     random_batch(h, r, SX_MAX_ROWS);
     if (chance(h, 5)) r->settings.policy_off ^= 1;
     support_write(h, d->settings, &r->settings, SETTINGS_WORDS);
@@ -231,6 +234,8 @@ static void one_cycle(harness *h, device *d, reply *r, bool with_signals, bool f
     seen->dones[state.result.done]++;
     seen->path[state.result.path_count]++;
     seen->forced += state.result.forced != 0;
+    seen->begun += !forced_before && state.result.forced && !r->settings.end_closes &&
+                   (state.result.exit_reason == SX_EXIT_NONE || state.result.exit_reason == SX_EXIT_NATURAL);
 }
 
 static void accept_equals_policy(void **data)
@@ -269,7 +274,8 @@ static void accept_equals_policy(void **data)
         print_message(" %u", seen.path[i]);
         assert_true(seen.path[i] > 0 || i > 12);
     }
-    print_message("; forcing %u\n", seen.forced);
+    print_message("; forcing %u, answers begun %u\n", seen.forced, seen.begun);
+    assert_true(seen.begun > 0);
     free_device(h, &d);
 }
 

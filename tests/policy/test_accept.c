@@ -214,6 +214,42 @@ static void end_closes(void **unused)
     }
 }
 
+// It may write the marker and then end its turn: the answer is begun in the end token's place, there and nowhere else.
+static void begins_the_answer(void **unused)
+{
+    (void)unused;
+    for (uint32_t where = 0; where < 3; where++) { // right behind the marker, a token later, inside
+        reply r;
+        start(&r);
+        memcpy(r.settings.exit_tokens, (uint32_t[]){CLOSE, 30, 31}, 12);
+        r.settings.answer_count = 2;
+        r.state.root_is_prompt = 0;
+        r.state.now.thinking_start = 4;
+        const uint32_t tokens[] = {where == 2 ? 1 : CLOSE, where == 0 ? END : 9, END};
+        r.state.now.root = tokens[0];
+        for (uint32_t i = 1; i < 3 && r.state.done == SX_DONE_NO && !r.state.forced_count; i++) {
+            root_row(&r);
+            r.samples[0].token = tokens[i];
+            cycle(&r);
+        }
+        const SxResult *result = &r.state.result;
+        if (where != 0) {
+            assert_int_equal(result->done, SX_DONE_END);
+            continue;
+        }
+        assert_int_equal(result->root, 30);
+        assert_int_equal(result->forced, 2);
+        assert_int_equal(result->exit_reason, SX_EXIT_NONE); // the natural one was told when the marker was chosen
+        for (uint32_t i = 0; i < 2; i++) {                   // END is wanted still
+            assert_int_equal(result->root, 30 + i);
+            root_row(&r);
+            cycle(&r);
+        }
+        assert_int_equal(result->done, SX_DONE_END);
+        assert_int_equal(result->thinking, SX_THINKING_AFTER);
+    }
+}
+
 static void ends(void **unused)
 {
     (void)unused;
@@ -419,6 +455,7 @@ static void trees_change_nothing(void **unused)
         r.settings.loop_tokens = 6;
         r.settings.end_position = 200 + seed % 7;
         r.settings.end_closes = mix(seed + 6) % 2;
+        r.settings.answer_count = mix(seed + 7) % 3;
         const reply fresh = r;
         bool trials = r.settings.policy == SX_POLICY_KIND_ENTROPY;
         uint32_t random = seed;
@@ -440,9 +477,13 @@ static void trees_change_nothing(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walks_the_path),       cmocka_unit_test(exits_and_forces),
-        cmocka_unit_test(closes_by_itself),     cmocka_unit_test(ends),
-        cmocka_unit_test(end_closes),           cmocka_unit_test(entropy_uses_the_trial),
+        cmocka_unit_test(walks_the_path),
+        cmocka_unit_test(exits_and_forces),
+        cmocka_unit_test(closes_by_itself),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(end_closes),
+        cmocka_unit_test(begins_the_answer),
+        cmocka_unit_test(entropy_uses_the_trial),
         cmocka_unit_test(trees_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
