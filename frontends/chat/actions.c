@@ -1,4 +1,4 @@
-#include "app.h"
+#include "actions.h"
 #include "export.h"
 #include "import.h"
 
@@ -308,21 +308,6 @@ void app_copy_text(const char *text, size_t length)
     fe_text_append(&copy, text, length);
     SDL_SetClipboardText(copy.data);
     fe_text_free(&copy);
-}
-
-void app_copy(chat_app *app)
-{
-    chat_input *input = &app->fields[app->field];
-    size_t start, end;
-    input_selection(input, &start, &end);
-    if (start < end) {
-        app_copy_text(input->text.data + start, end - start);
-    } else if (app->has_selection) {
-        fe_text text = {0};
-        view_selection_text(app, &text);
-        app_copy_text(fe_text_string(&text), text.length);
-        fe_text_free(&text);
-    }
 }
 
 void app_copy_message(chat_app *app, uint32_t message)

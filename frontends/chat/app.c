@@ -1,4 +1,7 @@
 #include "app.h"
+#include "actions.h"
+#include "events.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,11 +11,6 @@
 enum { IDLE_MILLISECONDS = 60000 };
 static const double FRAME_SECONDS = 0.015; // between frames while the engine works; a timer adds up to one more
 static const double CALM_SECONDS = 0.5;    // the same with reduced motion: text comes in pieces, not letter by letter
-
-double app_clock(void)
-{
-    return (double)SDL_GetPerformanceCounter() / (double)SDL_GetPerformanceFrequency();
-}
 
 // ---- Window and store ----------------------------------------------------------------------------------------------
 

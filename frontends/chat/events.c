@@ -1,5 +1,7 @@
 // Keys, pointer and drops to actions.
-#include "app.h"
+#include "events.h"
+#include "actions.h"
+#include "view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,12 +50,27 @@ static void paste(chat_app *app)
     edit_changed(app);
 }
 
+static void copy_selected(chat_app *app)
+{
+    chat_input *input = &app->fields[app->field];
+    size_t start, end;
+    input_selection(input, &start, &end);
+    if (start < end) {
+        app_copy_text(input->text.data + start, end - start);
+    } else if (app->has_selection) {
+        fe_text text = {0};
+        view_selection_text(app, &text);
+        app_copy_text(fe_text_string(&text), text.length);
+        fe_text_free(&text);
+    }
+}
+
 static void cut(chat_app *app)
 {
     size_t start, end;
     input_selection(&app->fields[app->field], &start, &end);
     if (start == end) return;
-    app_copy(app);
+    copy_selected(app);
     input_delete(&app->fields[app->field], -1, INPUT_CHARACTER);
     edit_changed(app);
 }
@@ -114,7 +131,7 @@ static void shortcut_edit(chat_app *app, SDL_Keycode key)
         select_everything(app);
         break;
     case SDLK_c:
-        app_copy(app);
+        copy_selected(app);
         break;
     case SDLK_x:
         cut(app);

@@ -1,6 +1,7 @@
 // One message: its layouts, its places, and drawing it with the buttons that belong to it.
+#include "actions.h"
 #include "plot.h"
-#include "transcript.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,15 +91,6 @@ static void build_question(chat_app *app, view_message *view, const chat_message
     view->content_y = px(draw, 10);
     view->footer_y = view->content.height + px(draw, 24);
     view->height = view->footer_y + px(draw, FOOTER);
-}
-
-void view_release(view_message *view)
-{
-    if (!view->built) return;
-    layout_free(&view->thinking);
-    layout_free(&view->content);
-    layout_free(&view->failure);
-    view->built = false;
 }
 
 static bool fits(const chat_app *app, const view_message *view, const chat_message *message, int width)

@@ -1,5 +1,6 @@
 // The panel in which a model is chosen: what is in the user's folders and in those of other tools, or a path.
-#include "app.h"
+#include "actions.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>

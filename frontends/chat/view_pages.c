@@ -1,5 +1,6 @@
 // What stands in place of a conversation: loading, a model that cannot be loaded, an empty conversation with examples.
-#include "transcript.h"
+#include "actions.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <string.h>

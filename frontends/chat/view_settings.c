@@ -1,5 +1,6 @@
 // The panel of settings: those of the application, then those of the model.
-#include "app.h"
+#include "actions.h"
+#include "view.h"
 
 #include <math.h>
 #include <stdio.h>

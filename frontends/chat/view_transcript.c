@@ -1,20 +1,11 @@
 // The conversation: which messages are in sight, the selection over them, the scroll bar.
-#include "transcript.h"
+#include "actions.h"
+#include "view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { COLUMN_WIDTH = 760, KEPT_AROUND = 24, TOP = 24, BOTTOM = 8 };
-
-void view_forget(chat_app *app)
-{
-    for (uint32_t i = 0; i < app->view_count; i++)
-        view_release(&app->views[i]);
-    free(app->views);
-    app->views = NULL;
-    app->view_count = 0;
-    app->viewed = NULL;
-}
 
 static void follow_conversation(chat_app *app)
 {
@@ -35,21 +26,6 @@ static void follow_conversation(chat_app *app)
 }
 
 // ---- Selection -----------------------------------------------------------------------------------------------------
-
-static bool before(app_place a, app_place b)
-{
-    return a.part < b.part || (a.part == b.part && a.offset < b.offset);
-}
-
-void view_selected_range(const chat_app *app, uint32_t part, uint32_t *from, uint32_t *to)
-{
-    app_place first = before(app->anchor, app->head) ? app->anchor : app->head;
-    app_place last = before(app->anchor, app->head) ? app->head : app->anchor;
-    *from = *to = 0;
-    if (!app->has_selection || part < first.part || part > last.part) return;
-    *from = part == first.part ? first.offset : 0;
-    *to = part == last.part ? last.offset : UINT32_MAX;
-}
 
 app_place view_place_at(chat_app *app, int x, int y)
 {

@@ -7,8 +7,11 @@
 
 #include <cmocka.h>
 
+#include "actions.h"
 #include "app.h"
+#include "events.h"
 #include "export.h"
+#include "view.h"
 
 #include <fontconfig/fontconfig.h>
 #include <stdio.h>

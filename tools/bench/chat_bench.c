@@ -9,7 +9,9 @@
 //
 // A frame's time is what passes from waking up to the frame's being shown: how long the window does not react. Its CPU
 // time is the thread's own since the frame before, so that other work on the machine does not count.
+#include "actions.h"
 #include "app.h"
+#include "view.h"
 
 #include <malloc.h>
 #include <stdio.h>
