@@ -485,6 +485,53 @@ static void import_mends_what_is_no_text(void **unused)
     }
 }
 
+// What other tools write: a content in parts, images, other roles. What is not kept is told, and a file of which
+// nothing is kept is refused with the message that shows why.
+static void import_tells_what_it_leaves_out(void **unused)
+{
+    (void)unused;
+    static const char mixed[] = "{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief\"}, {\"role\": "
+                                "\"user\", \"content\": [{\"type\": "
+                                "\"text\", \"text\": \"Look\"}, {\"type\": \"image_url\", \"image_url\": {\"url\": "
+                                "\"data:\"}}, \"at it\", {\"type\": "
+                                "\"input_text\", \"text\": \"now\"}, {\"type\": \"input_audio\", \"text\": \"no\"}, "
+                                "5]}, {\"role\": \"assistant\", "
+                                "\"content\": null, \"tool_calls\": []}, {\"role\": \"tool\", \"content\": \"7\"}, "
+                                "{\"role\": \"tool\", \"content\": "
+                                "\"8\"}, 5, {\"role\": \"assistant\", \"content\": [{\"type\": \"output_text\", "
+                                "\"text\": \"A cat\"}]}, {\"role\": "
+                                "\"user\", \"content\": [{\"type\": \"input_image\"}]}]}";
+    static const struct {
+        const char *written, *said;
+    } refused[] = {
+        {"[]", "a.json is not a conversation"},
+        {"[5]", "message 1 is neither of a user nor of an assistant"},
+        {"[{\"role\": \"user\", \"content\": [{\"type\": \"image_url\"}]}]",
+         "user or an assistant: message 1 has no text"},
+        {"[{\"role\": \"assistant\", \"content\": {\"text\": \"x\"}}]", "message 1 has no text"},
+    };
+    chat_state state;
+    chat_state_init(&state, 1);
+    fe_text notice = {0};
+    assert_true(chat_import_json(&state, "a.json", mixed, sizeof mixed - 1, 5, &notice));
+    assert_int_equal(state.current->count, 2);
+    assert_string_equal(state.current->messages[0].content.data, "Look\n\nat it\n\nnow");
+    assert_string_equal(state.current->messages[1].content.data, "A cat");
+    assert_string_equal(notice.data, "Left out of a.json: 4 messages of other roles (system, tool, none), 2 messages "
+                                     "without text, 2 images, 2 parts that are no text.");
+    for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
+        fe_text in = {0};
+        fe_text_clear(&notice);
+        fe_text_printf(&in, "{\"messages\": %s}", refused[i].written);
+        assert_false(chat_import_json(&state, "a.json", in.data, in.length, 5, &notice));
+        assert_memory_equal(notice.data, "a.json ", 7);
+        assert_non_null(strstr(notice.data, refused[i].said));
+        fe_text_free(&in);
+    }
+    fe_text_free(&notice);
+    chat_state_free(&state);
+}
+
 // What an older version, or a model, left in a conversation, and sentences longer than what is kept of them.
 static void export_is_always_json(void **unused)
 {
@@ -532,6 +579,7 @@ int main(void)
         cmocka_unit_test(export_escapes),
         cmocka_unit_test(import_reads_what_export_writes),
         cmocka_unit_test(import_mends_what_is_no_text),
+        cmocka_unit_test(import_tells_what_it_leaves_out),
         cmocka_unit_test(export_is_always_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
