@@ -155,6 +155,23 @@ pageTest('conversations are kept, exported and imported', async (page) => {
     assert.match(await page.textContent('#notice'), /other\.json: this is not a file of exported conversations/);
 });
 
+pageTest('contents in parts are imported, and a message without text is named', async (page) => {
+    const give = (name, contents) => page.setInputFiles('#import', { name, mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({
+        format: 'specexit-conversations-1',
+        conversations: [{ title: name, messages: contents.map((content, i) => ({ role: i % 2 ? 'assistant' : 'user', content })) }],
+    })) });
+    const image = { type: 'image_url', image_url: { url: 'data:' } };
+    await give('parts.json', [[{ type: 'text', text: 'Look' }, image, 'at it', { type: 'input_audio', text: 'no' }], [{ type: 'output_text', text: 'A cat' }]]);
+    await page.click('.conversations .open');
+    assert.match(await page.textContent('.turn.user'), /Look\s+at it$/);
+    assert.match(await page.textContent('.answer'), /^\s*A cat\s*$/);
+    assert.match(await page.textContent('#notice'), /Left out of parts\.json: 2 parts that are no text\./);
+    await give('images.json', ['Look', 'Where?', [image]]);
+    await page.waitForFunction(() => document.getElementById('notice').textContent.includes('images.json'));
+    assert.match(await page.textContent('#notice'), /images\.json: message 3 of conversation 1 has no text/);
+    assert.equal(await page.locator('.conversations li').count(), 1);
+});
+
 pageTest('a bad file is refused with its name, and the bundled model comes back', async (page) => {
     await page.click('#model');
     await page.setInputFiles('input[name=model-files]', { name: 'notes.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('not a model') });

@@ -303,8 +303,9 @@ async function exportAll() {
 
 async function importFile(file) {
     try {
-        const count = await store.importConversations(file);
+        const { count, parts } = await store.importConversations(file);
         announce(`${count} conversations imported.`);
+        if (parts) showNotice(`Left out of ${file.name}: ${parts} ${parts === 1 ? 'part that is' : 'parts that are'} no text.`);
         await drawSidebar();
     } catch (error) {
         showNotice(error.message);

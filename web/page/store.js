@@ -44,15 +44,24 @@ export async function exportConversations() {
     return new Blob([JSON.stringify({ format: FORMAT, conversations: await listConversations() }, null, 1)], { type: 'application/json' });
 }
 
-function checkedMessage(message) {
-    if (!['system', 'user', 'assistant'].includes(message?.role) || typeof message.content !== 'string') {
-        throw new Error('a message has no role or no text');
-    }
+// The text of a content, which other tools write in parts, too: of those, the texts, a paragraph each. `left` counts the rest.
+function contentText(content, left) {
+    if (!Array.isArray(content)) return content;
+    const isText = (part) => typeof part?.text === 'string' && ['text', 'input_text', 'output_text', undefined].includes(part.type);
+    const texts = content.map((part) => (isText(part) ? part.text : part)).filter((part) => typeof part === 'string');
+    left.parts += content.length - texts.length;
+    return texts.filter(Boolean).join('\n\n') || undefined;
+}
+
+function checkedMessage(message, where, left) {
+    if (!['system', 'user', 'assistant'].includes(message?.role)) throw new Error(`${where} is of no role that is kept here`);
+    const content = contentText(message.content, left);
+    if (typeof content !== 'string') throw new Error(`${where} has no text`);
     const text = (value) => (typeof value === 'string' ? value : undefined);
     const { exit, series, stats } = message;
     return {
         role: message.role,
-        content: message.content,
+        content,
         reasoning: text(message.reasoning),
         exit: exit && typeof exit === 'object' ? exit : undefined,
         series: Array.isArray(series) ? series.filter((row) => Array.isArray(row) && row.length === 3) : undefined,
@@ -60,7 +69,8 @@ function checkedMessage(message) {
     };
 }
 
-// Adds the file's conversations to those that are there; returns how many. Nothing is added when the file is damaged.
+// Adds the file's conversations to those that are there; returns their `count`, and how many `parts` (images, for example)
+// were left out of their messages. Nothing is added when the file is damaged.
 export async function importConversations(file) {
     let data;
     try {
@@ -71,16 +81,18 @@ export async function importConversations(file) {
     if (data?.format !== FORMAT || !Array.isArray(data.conversations)) {
         throw new Error(`${file.name}: this is not a file of exported conversations`);
     }
-    const checked = data.conversations.map((conversation) => {
+    const left = { parts: 0 };
+    const checked = data.conversations.map((conversation, number) => {
         if (!Array.isArray(conversation?.messages)) throw new Error(`${file.name}: a conversation has no messages`);
         return {
             id: crypto.randomUUID(),
             title: String(conversation.title ?? 'Imported').slice(0, 200),
             created: Number(conversation.created) || Date.now(),
             updated: Number(conversation.updated) || Date.now(),
-            messages: conversation.messages.map(checkedMessage),
+            messages: conversation.messages.map((message, i) =>
+                checkedMessage(message, `${file.name}: message ${i + 1} of conversation ${number + 1}`, left)),
         };
     });
     for (const conversation of checked) await run('readwrite', (store) => store.put(conversation));
-    return checked.length;
+    return { count: checked.length, parts: left.parts };
 }
