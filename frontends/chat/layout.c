@@ -5,8 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct old_lines { // of a text that is changed, from the first that is set anew on
+    const layout_run *runs;
+    uint32_t count, next;      // next: of the runs, the first that may stand below what is set
+    size_t length, new_length; // of the texts
+    size_t same;               // from this offset in the new text on both are the same
+    bool wrapped;              // lines within a paragraph may stay, not whole paragraphs alone
+    bool met;                  // all runs from `next` on stay: what would follow is what they show
+} old_lines;
+
 typedef struct builder {
     layout *out;
+    old_lines *old; // NULL: none
     const layout_measure *measure;
     int left, right; // of the text being set
     int y;           // top of the line being set
@@ -126,6 +136,26 @@ static void settle(builder *b)
     b->slack = 0;
 }
 
+enum { CONTEXT = 64 }; // bytes: farther away no character tells where a line may break
+
+// Whether the old lines go on with the one that begins here. What is set below a line depends on the text below it, and
+// within a paragraph on its direction.
+static void meet_old_lines(builder *b, bool paragraph)
+{
+    old_lines *old = b->old;
+    size_t at = b->out->plain.length;
+    if (!old || (paragraph ? at <= old->same : !old->wrapped || at < old->same + CONTEXT)) return;
+    while (old->next < old->count && old->runs[old->next].start + old->new_length < at + old->length)
+        old->next++;
+    old->met =
+        paragraph || (old->next < old->count && old->runs[old->next].start + old->new_length == at + old->length);
+}
+
+static bool is_met(const builder *b)
+{
+    return b->old && b->old->met;
+}
+
 static void end_line(builder *b)
 {
     settle(b);
@@ -156,6 +186,7 @@ static void end_line(builder *b)
     b->line_first = out->run_count;
     b->y += height;
     b->pen = b->left;
+    meet_old_lines(b, false);
 }
 
 typedef struct style {
@@ -262,7 +293,9 @@ static void put_long(builder *b, const style *s, const char *word, size_t length
         if (taken) put(b, s, word, taken);
         word += taken;
         length -= taken;
-        if (length) end_line(b);
+        if (!length) return;
+        end_line(b);
+        if (is_met(b)) return;
     }
 }
 
@@ -271,6 +304,7 @@ static void put_word(builder *b, const style *s, const char *word, size_t length
     enum { LONG = 1024 }; // bytes: the beginning tells, where that does not fit
     size_t tried = unicode_cluster_start(word, length, length < LONG ? length : LONG);
     if (!fits(b, s, word, tried) && b->pen > b->left) end_line(b);
+    if (is_met(b)) return;
     if (fits(b, s, word, tried) && (tried == length || fits(b, s, word, length))) {
         put(b, s, word, length);
     } else {
@@ -283,16 +317,32 @@ static bool is_blank(char c)
     return c == ' ' || c == '\n' || c == '\t';
 }
 
-static void set_text(builder *b, const style *s, const char *text, size_t length)
+// Finds where the lines of a piece of the text may break, from the blank before `at` to one behind it; returns where.
+// Whatever else there is, they may break at blanks.
+static size_t find_breaks(const char *text, size_t length, size_t at, bool *breaks)
+{
+    enum { PIECE = 4096 };
+    size_t end = at + PIECE < length ? at + PIECE : length;
+    while (end < length && !is_blank(text[end]))
+        end++;
+    while (at && !is_blank(text[at]))
+        at--;
+    unicode_breaks(text + at, end - at, breaks + at);
+    return end;
+}
+
+// Sets the text from `at` on.
+static void set_text(builder *b, const style *s, const char *text, size_t length, size_t at)
 {
     bool *breaks = fe_reallocate(NULL, length + 1, sizeof *breaks);
-    unicode_breaks(text, length, breaks);
-    size_t at = 0;
-    while (at < length) {
+    size_t found = at; // breaks up to here are
+    while (at < length && !is_met(b)) {
+        if (at == found) found = find_breaks(text, length, at, breaks);
         if (text[at] == '\n') {
             end_line(b);
             b->direction_known = b->rtl = false;
             fe_text_append(&b->out->plain, "\n", 1);
+            meet_old_lines(b, true);
             at++;
         } else if (text[at] == '\t') {
             put(b, s, text + at, 1);
@@ -348,7 +398,7 @@ static void set_spans(builder *b, const markdown *document, const markdown_block
                                                          : LAYOUT_TEXT,
                    .strike = span->style & MARKDOWN_STRIKE,
                    .url = span->url};
-        set_text(b, &s, document->text.data + span->start, span->length);
+        set_text(b, &s, document->text.data + span->start, span->length, 0);
     }
 }
 
@@ -365,7 +415,7 @@ static void set_code(builder *b, const markdown *document, const markdown_block 
         size_t length = span->length;
         if (i + 1 == block->span_count && length && document->text.data[span->start + length - 1] == '\n') length--;
         style s = {.font = CHAT_FONT_MONO, .role = LAYOUT_CODE, .url = -1};
-        set_text(b, &s, document->text.data + span->start, length);
+        set_text(b, &s, document->text.data + span->start, length, 0);
     }
     uint32_t length = (uint32_t)b->out->plain.length - start;
     end_block(b);
@@ -527,69 +577,95 @@ static uint32_t run_from(const layout *l, size_t offset)
     return low;
 }
 
-// Top of the paragraph that begins at `offset` with run `first`, in a plain text, whose lines are all equally high.
-// Between it and the run before are only the ends of lines, and lines that are empty.
-static int paragraph_top(const layout *l, uint32_t first, size_t offset, int line)
+// Top of the line that begins at `offset` in a plain text, whose lines are all equally high. Between it and `next`, the
+// first run from there on, or the end of the text, are only ends of lines.
+static int line_top(const layout_run *next, size_t offset, size_t length, int height, int line)
 {
-    if (first == 0) return (int)offset * line;
-    const layout_run *before = &l->runs[first - 1];
-    return before->line_y + (int)(offset - before->start - before->length) * line;
+    return next ? next->line_y - (int)(next->start - offset) * line : height - (int)(length - offset + 1) * line;
 }
 
-typedef struct difference { // of a text from another: between paragraphs that both have
-    size_t start;           // where the first paragraph that differs begins, in both
-    size_t rest;            // bytes of the paragraphs behind the last that differs
-    bool has_rest;          // else they differ to the end
+typedef struct difference { // of a text from another
+    size_t same;            // bytes at the beginning that both have, and
+    size_t rest;            // at the end: whole characters
+    size_t paragraph;       // where the first paragraph that differs begins
+    bool rtl;               // something in the paragraphs that differ runs from right to left
 } difference;
+
+static bool is_inside(const char *text, size_t length, size_t at) // a character
+{
+    return at < length && ((unsigned char)text[at] & 0xC0) == 0x80;
+}
 
 static difference compare(const fe_text *before, const char *text, size_t length)
 {
-    size_t shorter = before->length < length ? before->length : length, same = 0;
-    difference found = {0};
-    while (same < shorter && before->data[same] == text[same])
-        if (text[same++] == '\n') found.start = same;
-    for (size_t rest = 0; rest < shorter - found.start; rest++) {
-        char c = text[length - 1 - rest];
-        if (before->data[before->length - 1 - rest] != c) break;
-        if (c != '\n') continue;
-        found.rest = rest;
-        found.has_rest = true;
-    }
-    return found;
+    size_t shorter = before->length < length ? before->length : length;
+    const char *old = fe_text_string(before);
+    difference d = {0};
+    while (d.same < shorter && old[d.same] == text[d.same])
+        if (text[d.same++] == '\n') d.paragraph = d.same;
+    while (d.rest < shorter - d.same && old[before->length - 1 - d.rest] == text[length - 1 - d.rest])
+        d.rest++;
+    while (d.same && (is_inside(old, before->length, d.same) || is_inside(text, length, d.same)))
+        d.same--;
+    while (d.rest && is_inside(text, length, length - d.rest))
+        d.rest--;
+    size_t end = length - d.rest; // of the last paragraph that differs
+    while (end < length && text[end] != '\n')
+        end++;
+    d.rtl = unicode_has_rtl(old + d.same, before->length - d.rest - d.same) ||
+            unicode_has_rtl(text + d.paragraph, end - d.paragraph);
+    return d;
+}
+
+// The run that begins the first line to set anew, and in `start` its offset. A line depends on the word behind it: so
+// the line before the one with the difference may change, too.
+static uint32_t first_changed(const layout *l, const difference *d, size_t *start)
+{
+    uint32_t first = run_from(l, d->paragraph), behind = d->same < CONTEXT ? 0 : run_from(l, d->same - CONTEXT + 1);
+    *start = d->paragraph;
+    if (d->rtl || behind < first + 2) return first;
+    *start = l->runs[behind - 2].start;
+    return behind - 2;
 }
 
 void layout_change_plain(layout *l, const char *text, size_t length, chat_font font, layout_role role,
                          const layout_measure *measure)
 {
-    size_t before = l->plain.length;
+    size_t before = l->plain.length, start;
     if (l->height && before == length && memcmp(fe_text_string(&l->plain), text, length) == 0) return;
     difference d = compare(&l->plain, text, length);
-    size_t end = before - d.rest; // of what differs
-    int line = measure->height(measure->user, font), height = l->height;
-    uint32_t first = run_from(l, d.start), behind = d.has_rest ? run_from(l, end) : l->run_count;
-    uint32_t rest_count = l->run_count - behind;
-    int bottom = d.has_rest ? paragraph_top(l, behind, end, line) : height;
-    layout_run *rest = fe_reallocate(NULL, rest_count, sizeof *rest);
-    if (rest_count) memcpy(rest, l->runs + behind, rest_count * sizeof *rest);
-
-    builder b = {.out = l, .measure = measure, .minimum_height = line, .y = paragraph_top(l, first, d.start, line)};
+    uint32_t first = first_changed(l, &d, &start), count = l->run_count - first;
+    int line = measure->height(measure->user, font), height = l->height ? l->height : line;
+    layout_run *runs = fe_reallocate(NULL, count, sizeof *runs);
+    if (count) memcpy(runs, l->runs + first, count * sizeof *runs);
+    old_lines old = {.runs = runs,
+                     .count = count,
+                     .length = before,
+                     .new_length = length,
+                     .same = length - d.rest,
+                     .wrapped = !d.rtl};
+    builder b = {.out = l, .old = &old, .measure = measure, .minimum_height = line};
     style s = {.font = font, .role = role, .url = -1};
+    b.y = line_top(count ? runs : NULL, start, before, height, line);
     l->run_count = first;
-    chat_text_remove(&l->plain, d.start, before - d.start);
+    chat_text_remove(&l->plain, start, before - start);
     begin(&b, 0, l->width);
-    set_text(&b, &s, text + d.start, length - d.rest - d.start);
-    if (!d.has_rest) end_line(&b);
-    l->height = b.y + height - bottom;
+    set_text(&b, &s, text, length, start);
+    if (!old.met) end_line(&b);
 
-    fe_text_append(&l->plain, text + length - d.rest, d.rest);
-    for (uint32_t i = 0; i < rest_count; i++) {
+    size_t set = l->plain.length;
+    const layout_run *next = old.next < count ? &runs[old.next] : NULL;
+    int bottom = old.met ? line_top(next, set + before - length, before, height, line) : height;
+    l->height = b.y + height - bottom;
+    fe_text_append(&l->plain, text + set, length - set);
+    for (uint32_t i = old.met ? old.next : count; i < count; i++) {
         layout_run *run = add_run(l);
-        *run = rest[i];
+        *run = runs[i];
         run->start = (uint32_t)(run->start + length - before);
         run->y += b.y - bottom;
         run->line_y += b.y - bottom;
     }
-    free(rest);
+    free(runs);
 }
 
 void layout_build_plain(layout *out, const char *text, size_t length, chat_font font, layout_role role, int width,

@@ -67,7 +67,7 @@ void layout_build(layout *out, const markdown *document, int width, const layout
 void layout_build_plain(layout *out, const char *text, size_t length, chat_font font, layout_role role, int width,
                         const layout_measure *measure);
 // Makes a layout that layout_build_plain built the one of another text, in the same font, role, width and measure. Only
-// the paragraphs that differ are set anew.
+// the lines that differ are set anew; where text runs from right to left, their paragraphs.
 void layout_change_plain(layout *l, const char *text, size_t length, chat_font font, layout_role role,
                          const layout_measure *measure);
 void layout_free(layout *out);

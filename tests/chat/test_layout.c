@@ -135,16 +135,28 @@ static void tabs_stay_tabs(void **unused)
     layout_free(&l);
 }
 
-// Whatever is changed in a text, its layout is the one of the new text; a paragraph that stays is not measured again.
-static void changes_are_set_alone(void **unused)
+static void change(layout *changed, const fe_text *text, const layout_measure *measured)
 {
-    (void)unused;
-    static const char *const pieces[] = {"a", "\n", "\n\n", " word", "abc אבג דה", "日本語", "", "verylongword"};
-    layout changed = {0}, fresh = {0};
+    layout fresh = {0};
+    layout_change_plain(changed, fe_text_string(text), text->length, CHAT_FONT_BODY, LAYOUT_TEXT, measured);
+    layout_build_plain(&fresh, fe_text_string(text), text->length, CHAT_FONT_BODY, LAYOUT_TEXT, changed->width,
+                       measured);
+    assert_string_equal(fe_text_string(&changed->plain), fe_text_string(&fresh.plain));
+    assert_int_equal(changed->height, fresh.height);
+    assert_int_equal(changed->run_count, fresh.run_count);
+    for (uint32_t i = 0; i < fresh.run_count; i++)
+        assert_memory_equal(&changed->runs[i], &fresh.runs[i], sizeof *fresh.runs);
+    layout_free(&fresh);
+}
+
+// Changes a text at random places, and compares its layout, which goes through all changes, with a fresh one each time.
+static void change_at_random(const char *const pieces[16], size_t limit, int wide, const layout_measure *measured)
+{
+    layout changed = {0};
     fe_text text = {0};
     uint32_t random = 7;
-    plain(&changed, "", 100);
-    for (unsigned step = 0; step < 3000; step++) {
+    layout_build_plain(&changed, "", 0, CHAT_FONT_BODY, LAYOUT_TEXT, wide, measured);
+    for (unsigned step = 0; step < 1500; step++) {
         random = random * 1664525 + 1013904223;
         size_t at = text.length ? (random >> 8) % (text.length + 1) : 0, gone = random >> 28;
         while (at < text.length && ((unsigned char)text.data[at] & 0xC0) == 0x80)
@@ -152,32 +164,85 @@ static void changes_are_set_alone(void **unused)
         size_t end = at + gone < text.length ? at + gone : text.length;
         while (end < text.length && ((unsigned char)text.data[end] & 0xC0) == 0x80)
             end++;
-        const char *piece = pieces[random >> 4 & 7];
+        const char *piece = pieces[random >> 4 & 15];
         chat_text_remove(&text, at, end - at);
         chat_text_insert(&text, at, piece, strlen(piece));
-        if (text.length > 400) fe_text_clear(&text);
-        layout_change_plain(&changed, fe_text_string(&text), text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
-        plain(&fresh, fe_text_string(&text), 100);
-        assert_string_equal(fe_text_string(&changed.plain), fe_text_string(&text));
-        assert_int_equal(changed.height, fresh.height);
-        assert_int_equal(changed.run_count, fresh.run_count);
-        for (uint32_t i = 0; i < fresh.run_count; i++)
-            assert_memory_equal(&changed.runs[i], &fresh.runs[i], sizeof *fresh.runs);
+        if (text.length > limit) chat_text_remove(&text, 0, (random >> 12) % 2 ? limit : limit / 2);
+        fe_text clean = {0};
+        chat_text_append_utf8(&clean, fe_text_string(&text), text.length);
+        change(&changed, &clean, measured);
+        fe_text_free(&clean);
     }
-    fe_text_clear(&text);
-    for (unsigned i = 0; i < 1000; i++)
-        fe_text_add(&text, "a paragraph of some words\n");
-    plain(&changed, text.data, 100);
-    chat_text_insert(&text, text.length / 2, "x", 1);
-    asked = 0;
-    layout_change_plain(&changed, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
-    assert_in_range(asked, 1, 60);
-    asked = 0;
-    layout_change_plain(&changed, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
-    assert_int_equal(asked, 0);
     fe_text_free(&text);
     layout_free(&changed);
-    layout_free(&fresh);
+}
+
+// Whatever is changed in a text, its layout is the one of the new text.
+static void changed_layouts_are_fresh_ones(void **unused)
+{
+    (void)unused;
+    static const char *const short_ones[] = {"a", "\n", "\n\n", " word", "abc אבג דה", "日本語", "", "verylongword",
+                                             "a", "\n", "x ",   " word", "b",          "日本語", "", "\u2067x\u2069"};
+    static const char *const long_ones[] = {"a",
+                                            "some words of one line ",
+                                            "  ",
+                                            "日本語。（日本",
+                                            "🇩🇪🇫🇷🇪🇸",
+                                            "e\u0301\u0302",
+                                            "a-b/c ",
+                                            "verylongwordthatbreaks",
+                                            "",
+                                            "\t",
+                                            "👨‍👩‍👧",
+                                            "https://x.org/a?b=c&d=1,234.5-6",
+                                            "1,5 % (x)",
+                                            "\n",
+                                            "—",
+                                            "\n\u200F"};
+    static const int widths[] = {60, 230, 1100};
+    layout_measure rough = measure;
+    rough.width = rough_width;
+    for (unsigned i = 0; i < sizeof widths / sizeof *widths; i++) {
+        change_at_random(short_ones, 400, widths[i], &measure);
+        change_at_random(long_ones, 2000, widths[i], &measure);
+        change_at_random(long_ones, 2000, widths[i], &rough);
+    }
+    layout l = {0};
+    fe_text text = {0};
+    plain(&l, "", 1100);
+    fe_text_printf(&text, "%033d %080d %080d", 1, 2, 3);
+    change(&l, &text, &measure);
+    text.data[34 + 70] = ' '; // the word that was too long for the line above is not any more
+    change(&l, &text, &measure);
+    fe_text_free(&text);
+    layout_free(&l);
+}
+
+// Keys typed into the middle of a text measure a few lines of it, whether it has paragraphs or is one.
+static void changes_are_set_alone(void **unused)
+{
+    (void)unused;
+    static const char *const ends[] = {"\n", " ", "", "\u200F "};
+    for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++) {
+        layout l = {0};
+        fe_text text = {0};
+        for (unsigned line = 0; line < 1000; line++)
+            fe_text_printf(&text, "of %.*s words%s", (int)(line * 7919 % 23), "paragraphsandlongerones", ends[i]);
+        plain(&l, text.data, 300);
+        chat_text_insert(&text, text.length / 2, "x", 1);
+        asked_bytes = 0;
+        layout_change_plain(&l, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
+        if (i + 1 < sizeof ends / sizeof *ends) { // text from right to left is set anew
+            assert_in_range(asked_bytes, 1, 2000);
+        } else {
+            assert_true(asked_bytes > text.length);
+        }
+        asked = 0;
+        layout_change_plain(&l, text.data, text.length, CHAT_FONT_BODY, LAYOUT_TEXT, &measure);
+        assert_int_equal(asked, 0);
+        fe_text_free(&text);
+        layout_free(&l);
+    }
 }
 
 static void pictures_are_told_from_signs(void **unused)
@@ -370,6 +435,7 @@ int main(void)
         cmocka_unit_test(long_words_break),
         cmocka_unit_test(lines_are_full),
         cmocka_unit_test(tabs_stay_tabs),
+        cmocka_unit_test(changed_layouts_are_fresh_ones),
         cmocka_unit_test(changes_are_set_alone),
         cmocka_unit_test(pictures_are_told_from_signs),
         cmocka_unit_test(clusters_stay_whole),
