@@ -515,6 +515,37 @@ static void use_profile(chat_app *app, const char *path, const sx_profile *profi
     close_panel(app);
 }
 
+// Whether the file may be a model. What certainly is none does not take the place of the one that is open.
+static bool may_be_model(const char *path, fe_text *problem)
+{
+    sx_error error = {0};
+    sx_file *file;
+    char magic[4] = "";
+    if (sx_file_open(path, &file, &error) != SX_OK) {
+        fe_text_add(problem, error.message);
+        return false;
+    }
+    const sx_source *source = sx_file_source(file);
+    bool good = source->size >= sizeof magic && sx_source_read(source, 0, magic, sizeof magic, &error) == SX_OK &&
+                memcmp(magic, "GGUF", sizeof magic) == 0;
+    if (!good)
+        fe_text_printf(problem, "%s is no model (a GGUF file), no profile and no conversation (JSON files).",
+                       platform_file_name(path));
+    sx_file_close(file);
+    return good;
+}
+
+static void open_model_file(chat_app *app, const char *path)
+{
+    fe_text problem = {0};
+    if (may_be_model(path, &problem)) {
+        app_open_model(app, path);
+    } else {
+        app_say(app, problem.data);
+    }
+    fe_text_free(&problem);
+}
+
 static bool any_entry(void *user, const platform_entry *entry)
 {
     (void)user, (void)entry;
@@ -534,7 +565,7 @@ void app_open_file(chat_app *app, const char *typed)
         if (app->overlay != OVERLAY_MODELS) app_open_overlay(app, OVERLAY_MODELS);
         app_find_models(app);
     } else if (length <= 5 || strcmp(path + length - 5, ".json") != 0) {
-        app_open_model(app, path);
+        open_model_file(app, path);
     } else if (sx_profile_read(path, &profile, &error) == SX_OK) {
         use_profile(app, path, &profile);
     } else if (models_part_of(path) == MODEL_PROFILE) { // it says so

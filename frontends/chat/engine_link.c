@@ -140,6 +140,8 @@ static void take_report(engine_link *link, chat_state *state, const worker_repor
         link->phase = LINK_FAILED;
         link->error = report->error;
         link->owner = NULL;
+        if (state->current->count) // else the page tells it
+            chat_text_set(&state->notice, report->error.message, strlen(report->error.message));
         break;
     default:
         if (report->reply == link->reply) take_reply_report(link, state, report, now);

@@ -346,12 +346,22 @@ static void files_are_dropped(void **unused)
     assert_int_equal(app->models.count, 1);
     assert_true(app->models.folders[0].chosen);
 
+    static const char *const strange[] = {"notes.txt", "nowhere.gguf"};
+    write_file("notes.txt", "milk", 4);
+    for (unsigned i = 0; i < 2; i++) { // the model that is open stays
+        app->link.phase = LINK_READY;
+        snprintf(path, sizeof path, "%s/%s", home, strange[i]);
+        drop(app, path);
+        assert_int_equal(app->link.phase, LINK_READY);
+        assert_non_null(strstr(app->state.notice.data, strange[i]));
+    }
     snprintf(path, sizeof path, "%s/models/a.gguf", home);
-    drop(app, path); // not a model at all
+    drop(app, path); // not a model either
     while (app->link.phase == LINK_LOADING)
         app_turn(app);
     assert_int_equal(app->link.phase, LINK_FAILED);
     assert_non_null(strstr(app->link.error.message, "a.gguf"));
+    assert_string_equal(app->state.notice.data, app->link.error.message); // the conversation is shown, not the page
     app_new(app);
     SDL_FreeSurface(picture(app, "failed"));
     assert_string_equal(app->state.conversations[1]->title, "Animals"); // nothing is lost
