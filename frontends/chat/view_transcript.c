@@ -7,6 +7,8 @@
 
 enum { COLUMN_WIDTH = 760, KEPT_AROUND = 24, TOP = 24, BOTTOM = 8 };
 
+// What is kept for drawing becomes that of the current conversation: before each frame, and before events that came
+// since the conversation changed are told what is where.
 static void follow_conversation(chat_app *app)
 {
     chat_conversation *conversation = app->state.current;
@@ -31,6 +33,7 @@ app_place view_place_at(chat_app *app, int x, int y)
 {
     layout_measure measure = draw_measure(&app->draw);
     app_place place = {0};
+    follow_conversation(app);
     for (uint32_t i = app->column.first; i <= app->column.last && i < app->path_count; i++) {
         const view_message *view = &app->views[app->path[i]];
         int left = app->transcript.x;
@@ -51,6 +54,7 @@ app_place view_place_at(chat_app *app, int x, int y)
 
 void view_selection_text(chat_app *app, fe_text *out)
 {
+    follow_conversation(app);
     for (uint32_t part = 0; part < 2 * app->path_count; part++) {
         uint32_t from, to;
         view_selected_range(app, part, &from, &to);

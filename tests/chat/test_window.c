@@ -368,6 +368,38 @@ static void files_are_dropped(void **unused)
     close_app(app);
 }
 
+// Events come in bunches: a conversation that goes may have the pointer over it before the next one is drawn.
+static void events_do_not_wait_for_frames(void **unused)
+{
+    (void)unused;
+    chat_app *app = open_app(NULL);
+    static const SDL_Keycode leaving[] = {SDLK_n, SDLK_PAGEDOWN};
+    static const char chat[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"Imported\"}]}";
+    char path[128];
+    write_file("chat.json", chat, strlen(chat));
+    snprintf(path, sizeof path, "%s/chat.json", home);
+    for (unsigned i = 0; i < 3; i++) {
+        converse(app);
+        SDL_MouseButtonEvent press = {.type = SDL_MOUSEBUTTONDOWN, .button = SDL_BUTTON_LEFT, .clicks = 1};
+        press.x = app->transcript.x + 10;
+        press.y = app->views[3].top + app->views[3].content_y + 10;
+        if (i < 2) {
+            app_event(app, &(SDL_Event){.key = {.type = SDL_KEYDOWN, .keysym = {.sym = leaving[i], .mod = KMOD_CTRL}}});
+        } else {
+            app_event(app, &(SDL_Event){.drop = {.type = SDL_DROPFILE, .file = SDL_strdup(path)}});
+        }
+        app_event(app, &(SDL_Event){.button = press});
+        app_event(app, &(SDL_Event){.motion = {.type = SDL_MOUSEMOTION, .x = press.x + 50, .y = press.y}});
+        app_event(app, &(SDL_Event){.key = {.type = SDL_KEYDOWN, .keysym = {.sym = SDLK_a, .mod = KMOD_CTRL}}});
+        app_event(app, &(SDL_Event){.key = {.type = SDL_KEYDOWN, .keysym = {.sym = SDLK_c, .mod = KMOD_CTRL}}});
+        char *copied = SDL_GetClipboardText();
+        if (i == 2) assert_string_equal(copied, "Imported");
+        SDL_free(copied);
+        button(app, false, press.x, press.y);
+    }
+    close_app(app);
+}
+
 // What lies in the home folder is nobody's to overwrite, whatever a chat is called.
 static void exports_overwrite_nothing(void **unused)
 {
@@ -652,6 +684,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(everything_is_magnified, set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages_are_selected_and_copied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(events_do_not_wait_for_frames, set_up, tear_down),
         cmocka_unit_test_setup_teardown(exports_overwrite_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chats_are_opened_by_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
