@@ -1,6 +1,7 @@
 #include "actions.h"
 #include "export.h"
 #include "import.h"
+#include "unicode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,10 +110,13 @@ void app_ask(chat_app *app, const char *question)
     app->editing = -1;
     app_ask_next(app);
     if (!chat_waiting(&app->state, app->state.current)) return;
+    enum { SHOWN = 100 }; // bytes of the question
+    size_t length = strlen(question), shown = strcspn(question, "\n");
+    shown = shown > SHOWN ? unicode_cluster_start(question, length, SHOWN) : shown;
     fe_text notice = {0};
-    fe_text_printf(&notice, "Sent as soon as %s (Up takes it back): %.*s",
-                   app->link.phase == LINK_LOADING ? "the model is loaded" : "the reply is complete",
-                   (int)strcspn(question, "\n"), question);
+    fe_text_printf(&notice, "Sent as soon as %s (Up takes it back): %.*s%s",
+                   app->link.phase == LINK_LOADING ? "the model is loaded" : "the reply is complete", (int)shown,
+                   question, shown < length ? " …" : "");
     app_say(app, notice.data);
     fe_text_free(&notice);
 }

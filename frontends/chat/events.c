@@ -99,11 +99,16 @@ static void edit_last(chat_app *app)
     if (last >= 0) app_edit(app, (uint32_t)last);
 }
 
+static void redo(chat_app *app)
+{
+    if (input_redo(&app->fields[app->field])) edit_changed(app);
+}
+
 static void shortcut_shift(chat_app *app, SDL_Keycode key)
 {
     if (key == SDLK_c) copy_last_answer(app);
     if (key == SDLK_s) app_export(app, true);
-    if (key == SDLK_z) input_redo(&app->fields[app->field]);
+    if (key == SDLK_z) redo(app);
     if (key == SDLK_BACKSPACE) app_open_overlay(app, OVERLAY_DELETE);
 }
 
@@ -125,7 +130,6 @@ static void search(chat_app *app)
 
 static void shortcut_edit(chat_app *app, SDL_Keycode key)
 {
-    chat_input *input = &app->fields[app->field];
     switch (key) {
     case SDLK_a:
         select_everything(app);
@@ -140,10 +144,10 @@ static void shortcut_edit(chat_app *app, SDL_Keycode key)
         paste(app);
         break;
     case SDLK_z:
-        input_undo(input);
+        if (input_undo(&app->fields[app->field])) edit_changed(app);
         break;
     case SDLK_y:
-        input_redo(input);
+        redo(app);
         break;
     default:
         break;

@@ -545,10 +545,37 @@ static void keys_are_enough(void **unused)
     key(app, SDLK_z, KMOD_CTRL);
     key(app, SDLK_F1, 0);
     assert_int_equal(app->overlay, OVERLAY_HELP);
+    key(app, SDLK_ESCAPE, 0);
+    key(app, SDLK_k, KMOD_CTRL);
+    type(app, "nowhere");
+    assert_false(app->state.current->matches);
+    key(app, SDLK_z, KMOD_CTRL);
+    assert_true(app->state.current->matches); // for what is in the field again
+    key(app, SDLK_y, KMOD_CTRL);
+    assert_false(app->state.current->matches);
     close_app(app);
 }
 
-// What is in the composer is set once, and of a change only its paragraph.
+// A question that waits is named in the notice, not told in full length.
+static void notices_are_short(void **unused)
+{
+    (void)unused;
+    chat_app *app = open_app(NULL);
+    fe_text question = {0};
+    for (unsigned i = 0; i < 1000; i++)
+        fe_text_add(&question, "日本語");
+    app->link.phase = LINK_LOADING;
+    app_ask(app, question.data);
+    assert_in_range(app->state.notice.length, 100, 200);
+    assert_string_equal(app->state.notice.data + app->state.notice.length - 7, "語 …");
+    assert_true(app_take_back(app));
+    assert_string_equal(composer_text(app), question.data);
+    app->link.phase = LINK_FAILED;
+    fe_text_free(&question);
+    close_app(app);
+}
+
+// What is in the composer is set once, and of a change only its lines.
 static void long_texts_are_set_once(void **unused)
 {
     (void)unused;
@@ -689,6 +716,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(chats_are_opened_by_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notices_are_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_texts_are_set_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pictures_have_colors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(motion_is_reduced, set_up, tear_down),
