@@ -216,7 +216,7 @@ void app_end_rename(chat_app *app, bool keep)
         fe_text_free(&problem);
     }
     app->renaming = NULL;
-    app->field = FIELD_COMPOSER;
+    if (app->field == FIELD_RENAME) app->field = FIELD_COMPOSER;
 }
 
 void app_regenerate(chat_app *app)

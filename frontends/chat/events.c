@@ -121,11 +121,27 @@ static void toggle_sidebar(chat_app *app)
     }
 }
 
-static void search(chat_app *app)
+static void show_sidebar(chat_app *app)
 {
+    app->overlay = OVERLAY_NONE;
     if (app->width < px(&app->draw, 760)) app->drawer = true;
     app->state.settings.hide_sidebar = false;
+}
+
+static void search(chat_app *app)
+{
+    show_sidebar(app);
     app->field = FIELD_SEARCH;
+}
+
+static void rename_current(chat_app *app)
+{
+    show_sidebar(app);
+    if (!app->state.current->matches) {
+        input_set(&app->fields[FIELD_SEARCH], "");
+        app_search(app);
+    }
+    app_begin_rename(app, app->state.current);
 }
 
 static void shortcut_edit(chat_app *app, SDL_Keycode key)
@@ -288,7 +304,7 @@ static bool plain_key(chat_app *app, SDL_Keycode key, bool shift)
         app_open_overlay(app, OVERLAY_HELP);
         return true;
     case SDLK_F2:
-        app_begin_rename(app, app->state.current);
+        rename_current(app);
         return true;
     case SDLK_RETURN:
     case SDLK_KP_ENTER:

@@ -135,10 +135,14 @@ static void draw_list(chat_app *app, SDL_Rect rect)
 {
     chat_draw *draw = &app->draw;
     chat_state *state = &app->state;
-    int row = px(draw, ROW), count = 0;
-    for (uint32_t i = 0; i < state->count; i++)
+    int row = px(draw, ROW), count = 0, renamed = 0;
+    for (uint32_t i = 0; i < state->count; i++) {
+        if (state->conversations[i] == app->renaming) renamed = count;
         count += state->conversations[i]->matches;
-    int most = count * row - rect.h;
+    }
+    int most = count * row - rect.h, least = (renamed + 1) * row - rect.h;
+    if (app->renaming && app->list_scroll > renamed * row) app->list_scroll = renamed * row; // its title is written
+    if (app->renaming && app->list_scroll < least) app->list_scroll = least;
     if (app->list_scroll > most) app->list_scroll = most;
     if (app->list_scroll < 0) app->list_scroll = 0;
     draw_clip(draw, &rect);
@@ -244,6 +248,13 @@ static void draw_header(chat_app *app, SDL_Rect rect, bool narrow)
         draw_text_in(draw, CHAT_FONT_SMALL_BOLD, title, app->state.current->title, draw->theme->text, 0);
 }
 
+// The keyboard writes into nothing that is not shown, and a title is written where the keyboard is.
+static void leave_fields(chat_app *app, bool sidebar)
+{
+    if (!sidebar && (app->field == FIELD_SEARCH || app->field == FIELD_RENAME)) app->field = FIELD_COMPOSER;
+    if (app->field != FIELD_RENAME) app_end_rename(app, true);
+}
+
 void view_frame(chat_app *app)
 {
     chat_draw *draw = &app->draw;
@@ -251,6 +262,7 @@ void view_frame(chat_app *app)
     int side = narrow || app->state.settings.hide_sidebar ? 0 : px(draw, SIDEBAR), header = px(draw, HEADER);
     bool modal = app->overlay || (narrow && app->drawer);
     if (!narrow) app->drawer = false;
+    leave_fields(app, side || (narrow && app->drawer && !app->overlay));
     draw->hand = draw->beam = false;
     draw->tip = NULL;
     draw->focus_count = 0;

@@ -556,6 +556,39 @@ static void keys_are_enough(void **unused)
     close_app(app);
 }
 
+// What is typed is seen: the side bar comes with its fields, and they are left when it goes.
+static void fields_are_shown(void **unused)
+{
+    (void)unused;
+    for (int narrow = 0; narrow < 2; narrow++) {
+        chat_app *app = open_app(&(app_options){.width = narrow ? 480 : 900, .height = 500});
+        for (int i = 0; i < 30; i++)
+            converse(app);
+        chat_conversation *oldest = app->state.conversations[app->state.count - 1];
+        app_select(app, oldest);
+        app->state.settings.hide_sidebar = true;
+        key(app, SDLK_F1, 0);
+        key(app, SDLK_F2, 0);
+        assert_int_equal(app->overlay, OVERLAY_NONE);
+        SDL_Rect field = app->field_views[FIELD_RENAME].rect;
+        assert_true(field.y > 60 && field.y + field.h < app->height - 60); // the list was scrolled
+        type(app, "Old");
+        key(app, SDLK_b, KMOD_CTRL); // hides the side bar
+        assert_int_equal(app->field, FIELD_COMPOSER);
+        assert_string_equal(oldest->title, "Old");
+        key(app, SDLK_k, KMOD_CTRL);
+        assert_int_equal(app->field, FIELD_SEARCH);
+        type(app, "nowhere");
+        key(app, SDLK_F2, 0);
+        assert_true(oldest->matches);
+        type(app, "Very old");
+        key(app, SDLK_n, KMOD_CTRL);
+        assert_null(app->renaming);
+        assert_string_equal(oldest->title, "Very old");
+        close_app(app);
+    }
+}
+
 // A question that waits is named in the notice, not told in full length.
 static void notices_are_short(void **unused)
 {
@@ -716,6 +749,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(chats_are_opened_by_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fields_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notices_are_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_texts_are_set_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pictures_have_colors, set_up, tear_down),
