@@ -191,6 +191,7 @@ static void read_title(sqlite3 *database, const char *text, size_t length, chat_
     sqlite3_stmt *statement = query(database, "SELECT json_extract(?1, '$.title')", text, length);
     if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_TEXT)
         chat_rename_conversation(conversation, (const char *)sqlite3_column_text(statement, 0));
+    if (!conversation->named) chat_title_from(conversation, fe_text_string(&conversation->messages[0].content));
     sqlite3_finalize(statement);
 }
 

@@ -147,10 +147,11 @@ void chat_rename_conversation(chat_conversation *conversation, const char *title
     conversation->dirty = true;
 }
 
-// The first line of the first question, cut at a word.
-static void title_from(chat_conversation *conversation, const char *text)
+void chat_title_from(chat_conversation *conversation, const char *text)
 {
     enum { LIMIT = 48 };
+    text += strspn(text, " \t\n");
+    if (!*text) return;
     size_t length = strcspn(text, "\n");
     bool cut = length > LIMIT;
     if (cut) {
@@ -265,7 +266,7 @@ static uint32_t say_in(chat_state *state, chat_conversation *conversation, int32
     chat_message *message = chat_add_message(conversation, parent, SX_ROLE_USER);
     fe_text_add(&message->content, text);
     message->complete = true;
-    if (parent < 0 && !conversation->named) title_from(conversation, text);
+    if (parent < 0 && !conversation->named) chat_title_from(conversation, text);
     chat_conversation_touch(state, conversation, now);
     return conversation->count - 1;
 }

@@ -104,6 +104,7 @@ void chat_steer(chat_state *state, chat_steering steering); // the current conve
 // Removes and frees it; refused (false) while it is being written to.
 bool chat_delete_conversation(chat_state *state, chat_conversation *conversation, int64_t now);
 void chat_rename_conversation(chat_conversation *conversation, const char *title);
+void chat_title_from(chat_conversation *conversation, const char *text); // its first line with text, cut at a word
 void chat_conversation_touch(chat_state *state, chat_conversation *conversation, int64_t now); // to the top
 
 // ---- Messages

@@ -80,6 +80,9 @@ static void reply_streams_and_folds(void **unused)
     chat_thinking_sentence(message, sentence, sizeof sentence);
     assert_string_equal(sentence, "Thought for 6 tokens · left early: 92 % confident, 71 % done, about 40 tokens left");
     assert_string_equal(state.current->title, "What is 2 plus 2?");
+    chat_new_conversation(&state, 11);
+    chat_say(&state, -1, "\n \nBelow\nit", 11);
+    assert_string_equal(state.current->title, "Below");
     chat_state_free(&state);
 }
 
@@ -517,6 +520,7 @@ static void import_tells_what_it_leaves_out(void **unused)
     assert_int_equal(state.current->count, 2);
     assert_string_equal(state.current->messages[0].content.data, "Look\n\nat it\n\nnow");
     assert_string_equal(state.current->messages[1].content.data, "A cat");
+    assert_string_equal(state.current->title, "Look"); // it has no other
     assert_string_equal(notice.data, "Left out of a.json: 4 messages of other roles (system, tool, none), 2 messages "
                                      "without text, 2 images, 2 parts that are no text.");
     for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
