@@ -5,6 +5,7 @@
 #include "app_data.h"
 
 void app_say(chat_app *app, const char *notice);
+void app_forget_waiting(chat_app *app); // a notice that something is still going on, once it is over
 
 void app_send(chat_app *app);
 void app_ask(chat_app *app, const char *question);

@@ -148,6 +148,7 @@ static void hear_engine(chat_app *app)
     bool streaming = app->state.streaming != NULL;
     if (link_update(&app->link, &app->state, app_clock())) {
         app->redraw = true;
+        app_forget_waiting(app);
         if (app->state.streaming) {
             app_save_reply(app);
         } else if (streaming) {

@@ -589,8 +589,8 @@ static void fields_are_shown(void **unused)
     }
 }
 
-// A question that waits is named in the notice, not told in full length.
-static void notices_are_short(void **unused)
+// A question that waits is named in the notice, not told in full length; and what is over is not said to go on.
+static void notices_are_short_and_true(void **unused)
 {
     (void)unused;
     chat_app *app = open_app(NULL);
@@ -603,7 +603,20 @@ static void notices_are_short(void **unused)
     assert_string_equal(app->state.notice.data + app->state.notice.length - 7, "語 …");
     assert_true(app_take_back(app));
     assert_string_equal(composer_text(app), question.data);
+    converse(app);
+    app_regenerate(app);
+    app_forget_waiting(app);
+    assert_string_equal(app->state.notice.data, "The model is still loading.");
     app->link.phase = LINK_FAILED;
+    app_forget_waiting(app);
+    assert_int_equal(app->state.notice.length, 0); // it is not any more
+    chat_begin_reply(&app->state, 0, 0);
+    app_delete(app);
+    app_forget_waiting(app);
+    assert_non_null(strstr(app->state.notice.data, "A reply is being written here"));
+    chat_fail_reply(&app->state, "stopped");
+    app_forget_waiting(app);
+    assert_int_equal(app->state.notice.length, 0);
     fe_text_free(&question);
     close_app(app);
 }
@@ -750,7 +763,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(models_tell_whether_they_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_are_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fields_are_shown, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(notices_are_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notices_are_short_and_true, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_texts_are_set_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pictures_have_colors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(motion_is_reduced, set_up, tear_down),
