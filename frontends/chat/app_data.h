@@ -72,6 +72,7 @@ typedef struct chat_app {
     column column;
     bool scroll_bar_held;
     int list_scroll, panel_scroll;
+    const chat_conversation *listed; // the current one when the list was drawn last
     bool selecting, has_selection, field_selecting;
     bool shortcut_text; // the last key was a shortcut: text that comes with it is not typed
     app_place anchor, head;

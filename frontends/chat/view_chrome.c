@@ -131,25 +131,38 @@ static void draw_row(chat_app *app, chat_conversation *conversation, SDL_Rect ro
     }
 }
 
+// Scrolls to the conversation that is being renamed, and to another that was chosen.
+static void scroll_list(chat_app *app, int height)
+{
+    const chat_state *state = &app->state;
+    const chat_conversation *wanted = app->renaming                   ? app->renaming
+                                      : app->listed != state->current ? state->current
+                                                                      : NULL;
+    int row = px(&app->draw, ROW), count = 0, at = -1;
+    for (uint32_t i = 0; i < state->count; i++) {
+        if (state->conversations[i] == wanted && wanted->matches) at = count;
+        count += state->conversations[i]->matches;
+    }
+    int most = count * row - height, least = (at + 1) * row - height;
+    if (at >= 0 && app->list_scroll > at * row) app->list_scroll = at * row;
+    if (at >= 0 && app->list_scroll < least) app->list_scroll = least;
+    app->listed = state->current;
+    if (app->list_scroll > most) app->list_scroll = most;
+    if (app->list_scroll < 0) app->list_scroll = 0;
+}
+
 static void draw_list(chat_app *app, SDL_Rect rect)
 {
     chat_draw *draw = &app->draw;
     chat_state *state = &app->state;
-    int row = px(draw, ROW), count = 0, renamed = 0;
-    for (uint32_t i = 0; i < state->count; i++) {
-        if (state->conversations[i] == app->renaming) renamed = count;
-        count += state->conversations[i]->matches;
-    }
-    int most = count * row - rect.h, least = (renamed + 1) * row - rect.h;
-    if (app->renaming && app->list_scroll > renamed * row) app->list_scroll = renamed * row; // its title is written
-    if (app->renaming && app->list_scroll < least) app->list_scroll = least;
-    if (app->list_scroll > most) app->list_scroll = most;
-    if (app->list_scroll < 0) app->list_scroll = 0;
+    int row = px(draw, ROW), count = 0;
+    scroll_list(app, rect.h);
     draw_clip(draw, &rect);
     int y = rect.y - app->list_scroll;
     uint32_t before = state->count;
     for (uint32_t i = 0; i < state->count && state->count == before; i++) {
         if (!state->conversations[i]->matches) continue;
+        count++;
         if (y + row > rect.y && y < rect.y + rect.h)
             draw_row(app, state->conversations[i], (SDL_Rect){rect.x, y, rect.w, row - px(draw, 2)});
         y += row;

@@ -565,7 +565,13 @@ static void fields_are_shown(void **unused)
         for (int i = 0; i < 30; i++)
             converse(app);
         chat_conversation *oldest = app->state.conversations[app->state.count - 1];
-        app_select(app, oldest);
+        for (int i = 0; i < 40; i++)
+            key(app, SDLK_PAGEDOWN, KMOD_CTRL);
+        assert_ptr_equal(app->state.current, oldest);
+        assert_true(narrow || app->list_scroll > 0); // it is in sight
+        app->list_scroll = 0;                        // as by the wheel
+        frame(app);
+        assert_int_equal(app->list_scroll, 0);
         app->state.settings.hide_sidebar = true;
         key(app, SDLK_F1, 0);
         key(app, SDLK_F2, 0);
