@@ -26,7 +26,7 @@ ALLOWED = {
     "signals": {"base", "model", "policy", "specexit", SHARED},
     "policy": {"base", SHARED},
     "specexit": {"runtime/base/file.h", "runtime/base/status.h", "runtime/text/message.h"},
-    "frontends/common": set(),
+    "frontends/common": {"runtime/specexit.h"},
     "web": {"specexit", "frontends/common"},
 }
 BACKENDS = {"vulkan", "webgpu", "null"}

@@ -1,4 +1,5 @@
 #include "events.h"
+#include "common/choices.h"
 
 static const char *stage_name(sx_load_stage stage)
 {
@@ -18,10 +19,9 @@ void web_write_progress(json_writer *json, const sx_load_progress *progress)
 
 static void write_signal_names(json_writer *json, uint32_t signals)
 {
-    static const char *const names[] = {"confidence", "progress", "remain"};
     json_put_open(json, "signals", '[');
     for (unsigned i = 0; i < 3; ++i)
-        if (signals & 1u << i) json_string(json, names[i]);
+        if (signals & 1u << i) json_string(json, fe_signal_names[i]);
     json_close(json, ']');
 }
 

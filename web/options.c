@@ -1,4 +1,5 @@
 #include "options.h"
+#include "common/choices.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,13 +12,13 @@ typedef struct field {
     const char *key;
     field_type type;
     size_t offset;
-    const char *choices; // names in the order of the enumeration, each terminated, the last empty
+    const char *const *choices; // of FIELD_CHOICE, NULL-terminated
 } field;
 
 #define ENGINE(member) offsetof(sx_engine_desc, member)
 static const field engine_fields[] = {
     {"context", FIELD_UINT, ENGINE(context), 0},
-    {"kv_type", FIELD_CHOICE, ENGINE(kv_type), "f16\0q8_0\0"},
+    {"kv_type", FIELD_CHOICE, ENGINE(kv_type), fe_kv_names},
     {"quantize_draft", FIELD_BOOL, ENGINE(quantize_draft), 0},
     {"no_draft", FIELD_BOOL, ENGINE(no_draft), 0},
     {"template", FIELD_STRING, ENGINE(template_name), 0},
@@ -40,12 +41,12 @@ static const field generate_fields[] = {
     {"frequency_penalty", FIELD_FLOAT, GENERATE(sampling.frequency_penalty), 0},
     {"repetition_penalty", FIELD_FLOAT, GENERATE(sampling.repetition_penalty), 0},
     {"seed", FIELD_UINT64, GENERATE(sampling.seed), 0},
-    {"policy", FIELD_CHOICE, GENERATE(policy.kind), "auto\0none\0signals\0margin\0entropy\0"},
+    {"policy", FIELD_CHOICE, GENERATE(policy.kind), fe_policy_names},
     {"signals", FIELD_UINT, GENERATE(policy.signals), 0},
     {"confidence", FIELD_FLOAT, GENERATE(policy.confidence), 0},
     {"progress", FIELD_FLOAT, GENERATE(policy.progress), 0},
     {"remain", FIELD_FLOAT, GENERATE(policy.remain), 0},
-    {"smoothing", FIELD_CHOICE, GENERATE(policy.smoothing), "auto\0ewma\0momentum\0mean\0paragraph-mean\0raw\0"},
+    {"smoothing", FIELD_CHOICE, GENERATE(policy.smoothing), fe_smoothing_names},
     {"alpha", FIELD_FLOAT, GENERATE(policy.alpha), 0},
     {"margin", FIELD_FLOAT, GENERATE(policy.margin), 0},
     {"entropy", FIELD_FLOAT, GENERATE(policy.entropy), 0},
@@ -56,7 +57,7 @@ static const field generate_fields[] = {
     {"soft_budget", FIELD_UINT, GENERATE(policy.soft_budget), 0},
     {"hard_budget", FIELD_UINT, GENERATE(policy.hard_budget), 0},
     {"exit_message", FIELD_STRING, GENERATE(policy.exit_message), 0},
-    {"draft", FIELD_CHOICE, GENERATE(drafting.kind), "auto\0none\0ngram\0chain\0tree\0"},
+    {"draft", FIELD_CHOICE, GENERATE(drafting.kind), fe_draft_names},
     {"depth", FIELD_UINT, GENERATE(drafting.depth), 0},
     {"branch", FIELD_UINT, GENERATE(drafting.branch), 0},
     {"nodes", FIELD_UINT, GENERATE(drafting.nodes), 0},
@@ -89,13 +90,16 @@ static bool parse_float(const char *text, float *value)
 
 static sx_status set_choice(const field *f, const char *value, void *target, sx_error *error)
 {
-    int index = 0;
-    for (const char *name = f->choices; *name; name += strlen(name) + 1, ++index)
-        if (!strcmp(name, value)) {
-            memcpy(target, &index, sizeof index); // the enumerations are ints in size
-            return SX_OK;
-        }
-    return fail_value(error, f->key, value, "one of its choices");
+    uint32_t index;
+    if (fe_choice_find(f->choices, value, strlen(value), &index)) {
+        memcpy(target, &index, sizeof index); // the enumerations are ints in size
+        return SX_OK;
+    }
+    fe_text choices = {0};
+    fe_choice_list(&choices, f->choices, "or");
+    sx_status status = fail_value(error, f->key, value, choices.data);
+    fe_text_free(&choices);
+    return status;
 }
 
 static sx_status set_field(const field *f, const char *value, void *desc, sx_error *error)

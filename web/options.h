@@ -16,14 +16,14 @@ typedef struct web_generate {
     float bias_values[WEB_MAX_BIAS];
 } web_generate;
 
-// Engine: context, kv_type (f16, q8_0), quantize_draft, no_draft, template; selftest_known, selftest_lossless and
+// Engine: context, kv_type, quantize_draft, no_draft, template; selftest_known, selftest_lossless and
 // selftest_acceptance for sx_selftest.
 // SX_ERROR_ARGUMENT names the key that is unknown or whose value is out of range; `block` must outlive `desc`.
 sx_status web_engine_options(const char *block, size_t size, sx_engine_desc *desc, sx_error *error);
 
 // Generation: system, user, assistant, tool (messages in order), reasoning (of the assistant before it), prompt, tokens
 // ("1,2,3"), stop (repeated), bias ("token:value", repeated), and the fields of sx_generate_desc, sx_sampling,
-// sx_policy and sx_drafting by their names (policy and draft name their kinds).
+// sx_policy and sx_drafting by their names (policy and draft name their kinds), choices as common/choices.h names them.
 // web_generate_free must be called whatever is returned; `block` must outlive `generate`.
 sx_status web_generate_options(const char *block, size_t size, web_generate *generate, sx_error *error);
 void web_generate_free(web_generate *generate);

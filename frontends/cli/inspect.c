@@ -1,5 +1,6 @@
 // specexit devices, models, info: what there is.
 #include "commands.h"
+#include "common/choices.h"
 #include "common/json_writer.h"
 #include "platform.h"
 
@@ -159,11 +160,10 @@ int cli_models(cli_context *context)
 
 static void engine_signals(fe_text *out, uint32_t signals)
 {
-    static const char *const names[] = {"confidence", "progress", "remain"};
     bool any = false;
     for (unsigned i = 0; i < 3; i++) {
         if (!(signals >> i & 1)) continue;
-        fe_text_printf(out, "%s%s", any ? ", " : "", names[i]);
+        fe_text_printf(out, "%s%s", any ? ", " : "", fe_signal_names[i]);
         any = true;
     }
     if (!any) fe_text_add(out, "none (thinking is left by margin)");

@@ -1,15 +1,11 @@
 #include "option_table.h"
+#include "common/choices.h"
 #include "specexit_signals.h"
 
 #include <stddef.h>
 
-// In the order of the enumerations of specexit.h and options.h.
-static const char *const policy_names[] = {"auto", "none", "signals", "margin", "entropy", NULL};
-static const char *const smoothing_names[] = {"auto", "ewma", "momentum", "mean", "paragraph-mean", "raw", NULL};
-static const char *const draft_names[] = {"auto", "none", "ngram", "chain", "tree", NULL};
-static const char *const kv_names[] = {"f16", "q8_0", NULL};
+// In the order of the enumerations of options.h and answers.h.
 static const char *const think_names[] = {"on", "off", "prefill", NULL};
-static const char *const full_names[] = {"refuse", "shift", NULL};
 static const char *const show_names[] = {"auto", "show", "hide", NULL};
 static const char *const check_names[] = {"auto", "number", "choice", "exact", NULL};
 static const char *const color_names[] = {"auto", "always", "never", NULL};
@@ -59,7 +55,7 @@ const cli_option cli_option_table[] = {
          "device to use, by its number or part of its name (see `specexit devices`)"),
     COUNT("context", 'c', ENGINE, context, 16, 16777216,
           "tokens that a conversation can hold (default: the model's, at most 8192)"),
-    CHOICE("kv", 0, ENGINE, kv_type, "TYPE", kv_names,
+    CHOICE("kv", 0, ENGINE, kv_type, "TYPE", fe_kv_names,
            "keys and values in f16 (default) or q8_0, which takes little more than half the memory"),
     COUNT("cycles-ahead", 0, ENGINE, cycles_ahead, 1, 2,
           "cycles submitted before the first is read, 1 or 2 (default: 2)"),
@@ -82,7 +78,7 @@ const cli_option cli_option_table[] = {
     COUNT("max-tokens", 'n', PROMPT, maximum_tokens, 1, MANY,
           "length of the reply at most, thinking included (default: what the context holds)"),
     CHOICE(
-        "when-full", 0, CLI_GROUP_CHAT | CLI_GROUP_DISPLAY, when_full, "WHAT", full_names,
+        "when-full", 0, CLI_GROUP_CHAT | CLI_GROUP_DISPLAY, when_full, "WHAT", fe_full_names,
         "when a conversation outgrows the context: refuse (default) the turn, and end a reply that fills it; or shift: "
         "leave out the oldest turns, then the beginning of the reply, and go on"),
     {"stop", 0, PROMPT, CLI_STOP, 0, "TEXT", "end the reply before this text (up to 16 times)", 0, 0, NULL},
@@ -102,7 +98,7 @@ const cli_option cli_option_table[] = {
      "the same seed gives the same text, with speculation or without", 0, 0, NULL},
     {"logit-bias", 0, SAMPLING, CLI_BIAS, 0, "ID=X", "add X to the logit of a token (up to 64 times)", 0, 0, NULL},
 
-    CHOICE("policy", 'p', POLICY, policy_kind, "NAME", policy_names,
+    CHOICE("policy", 'p', POLICY, policy_kind, "NAME", fe_policy_names,
            "when thinking is left: auto (default: signals where the model has them, else margin), signals, margin, "
            "entropy, none"),
     TEXT("profile", 0, POLICY, profile, "FILE",
@@ -116,7 +112,7 @@ const cli_option cli_option_table[] = {
           "leave above this share of the reasoning (default: calibrated, else 0.3)"),
     FLOAT("remain", 0, POLICY, policy.remain, TINY, 1e9,
           "leave when fewer thinking tokens than this remain (default: calibrated, else 200)"),
-    CHOICE("smoothing", 0, POLICY | CLI_GROUP_CALIBRATE, smoothing, "NAME", smoothing_names,
+    CHOICE("smoothing", 0, POLICY | CLI_GROUP_CALIBRATE, smoothing, "NAME", fe_smoothing_names,
            "of the signals: auto (default), ewma, momentum, mean, paragraph-mean, raw"),
     FLOAT("alpha", 0, POLICY | CLI_GROUP_CALIBRATE, policy.alpha, TINY, 1,
           "weight of the newest score in ewma, per token (default: 0.0345)"),
@@ -135,7 +131,7 @@ const cli_option cli_option_table[] = {
     TEXT("exit-message", 0, POLICY, policy.exit_message, "TEXT",
          "said before the close marker at an early exit (default: the template's own)"),
 
-    CHOICE("drafting", 0, DRAFTING, draft_kind, "NAME", draft_names,
+    CHOICE("drafting", 0, DRAFTING, draft_kind, "NAME", fe_draft_names,
            "auto (default: what pays, measured as it runs), tree, chain, ngram, none"),
     COUNT("depth", 0, DRAFTING, drafting.depth, 1, 31, "drafted levels (default: chosen by the engine)"),
     COUNT("branch", 0, DRAFTING, drafting.branch, 1, 10, "children of a node in a tree (default: chosen)"),

@@ -1,3 +1,4 @@
+#include "common/choices.h"
 #include "option_table.h"
 #include "specexit_signals.h"
 
@@ -48,37 +49,23 @@ static bool parse_count(const cli_option *option, const char *text, uint32_t *ou
     return true;
 }
 
-static void append_names(const char *const *names, fe_text *message)
-{
-    for (size_t i = 0; names[i]; i++)
-        fe_text_printf(message, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
-}
-
 static bool parse_choice(const cli_option *option, const char *text, uint32_t *out, fe_text *message)
 {
-    for (uint32_t i = 0; option->names[i]; i++) {
-        if (strcmp(option->names[i], text) == 0) {
-            *out = i;
-            return true;
-        }
-    }
+    if (fe_choice_find(option->names, text, strlen(text), out)) return true;
     fe_text_printf(message, "--%s knows no \"%s\"; it takes ", option->name, text);
-    append_names(option->names, message);
+    fe_choice_list(message, option->names, "or");
     return false;
 }
 
 static bool parse_signals(const char *text, uint32_t *out, fe_text *message)
 {
-    static const char *const names[] = {"confidence", "progress", "remain", NULL};
     *out = 0;
     while (*text) {
         size_t length = strcspn(text, ",");
-        uint32_t bit = 0;
-        while (names[bit] && (strlen(names[bit]) != length || memcmp(names[bit], text, length) != 0))
-            bit++;
-        if (!names[bit]) {
-            fe_text_printf(message, "--signals knows no \"%.*s\"; it takes a list of confidence, progress and remain",
-                           (int)length, text);
+        uint32_t bit;
+        if (!fe_choice_find(fe_signal_names, text, length, &bit)) {
+            fe_text_printf(message, "--signals knows no \"%.*s\"; it takes a list of ", (int)length, text);
+            fe_choice_list(message, fe_signal_names, "and");
             return false;
         }
         *out |= 1u << bit;

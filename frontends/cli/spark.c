@@ -1,4 +1,5 @@
 #include "spark.h"
+#include "common/choices.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,7 +45,6 @@ static void resample(const cli_reply *reply, uint32_t length, int signal, float 
 
 void cli_signal_lines(fe_text *out, const cli_reply *natural, uint32_t left_after, const char *sentence, unsigned width)
 {
-    static const char *const names[] = {"confidence", "progress", "remain"};
     uint32_t length = natural->stats.thinking_tokens;
     bool any = false;
     for (uint32_t i = 0; i < natural->point_count; i++)
@@ -59,7 +59,7 @@ void cli_signal_lines(fe_text *out, const cli_reply *natural, uint32_t left_afte
             highest = columns[i] > highest ? columns[i] : highest;
         for (unsigned i = 0; signal == 2 && i < width; i++)
             columns[i] = highest > 0 ? columns[i] / highest : columns[i];
-        fe_text_printf(out, "  %-11s", names[signal]);
+        fe_text_printf(out, "  %-11s", fe_signal_names[signal]);
         cli_spark(out, columns, width);
         fe_text_printf(out, signal == 2 ? " %.0f\n" : " %.2f\n", (double)last);
     }

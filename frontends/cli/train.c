@@ -1,5 +1,6 @@
 // specexit train-signals: signal rows from traces.
 #include "commands.h"
+#include "common/choices.h"
 #include "common/json_writer.h"
 #include "interrupt.h"
 #include "platform.h"
@@ -25,7 +26,6 @@ static bool on_progress(void *user, double fraction)
 
 static void add_report(fe_text *out, const sx_train_report *r)
 {
-    static const char *const names[] = {"confidence", "progress", "remain"};
     fe_text_printf(out, "%u prompts (%u held out), %llu tokens, %llu boundaries", r->prompts, r->held_prompts,
                    (unsigned long long)r->tokens, (unsigned long long)r->boundaries);
     if (r->skipped) fe_text_printf(out, "; %llu tokens left out: not a number", (unsigned long long)r->skipped);
@@ -38,7 +38,7 @@ static void add_report(fe_text *out, const sx_train_report *r)
         fe_text_add(out, "no prompt was left to hold out: the penalties were not chosen, give more prompts\n");
     fe_text_add(out, "\nsignal        penalty  held-out loss  of a constant  correlation\n");
     for (int k = 0; k < 3; k++)
-        fe_text_printf(out, "%-12s %8g %14.4f %14.4f %12.3f\n", names[k], (double)r->score[k].penalty,
+        fe_text_printf(out, "%-12s %8g %14.4f %14.4f %12.3f\n", fe_signal_names[k], (double)r->score[k].penalty,
                        r->score[k].held_loss, r->score[k].baseline_loss, r->score[k].correlation);
     fe_text_printf(out,
                    "\nconfidence against \"right if left here\", area under the curve: %.3f within problems, %.3f "
@@ -51,7 +51,6 @@ static void add_report(fe_text *out, const sx_train_report *r)
 
 static void add_json(fe_text *out, const sx_train_report *r)
 {
-    static const char *const names[] = {"confidence", "progress", "remain"};
     json_writer json = {.out = out};
     json_open(&json, '{');
     json_put_integer(&json, "prompts", r->prompts);
@@ -62,7 +61,7 @@ static void add_json(fe_text *out, const sx_train_report *r)
     json_put_integer(&json, "skipped", r->skipped);
     json_put_boolean(&json, "confidence_alone", r->confidence_alone);
     for (int k = 0; k < 3; k++) {
-        json_key(&json, names[k]);
+        json_key(&json, fe_signal_names[k]);
         json_open(&json, '{');
         json_put_number(&json, "penalty", (double)r->score[k].penalty);
         json_put_number(&json, "held_loss", r->score[k].held_loss);

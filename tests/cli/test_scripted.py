@@ -179,7 +179,7 @@ class Usage(Program):
                 ("--confidence", "0", "between 0 and 1"), ("--margin", "3", "between -1000 and 0"),
                 ("--branch", "11", "between 1 and 10"), ("--nodes", "32", "between 1 and 31"),
                 ("--policy", "fast", "auto, none, signals, margin or entropy"), ("--kv", "f32", "f16 or q8_0"),
-                ("--signals", "confidence,luck", '"luck"'), ("--logit-bias", "7", "42=-5"),
+                ("--signals", "confidence,luck", '"luck"; it takes a list of confidence, progress and remain'), ("--logit-bias", "7", "42=-5"),
                 ("--logit-bias", "x=1", "42=-5"), ("--stop", "", "some text"), ("--tokens", "1,a", '"a"'),
                 ("--think", "maybe", "on, off or prefill")]:
             self.usage_error("run", option, value, "x", says=says)

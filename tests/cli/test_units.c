@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "answers.h"
+#include "common/choices.h"
 #include "common/json_writer.h"
 #include "evaluation.h"
 #include "json_read.h"
@@ -365,6 +366,40 @@ static void check_evaluation_survives_damage(void **state)
     fe_text_free(&message);
 }
 
+static void check_choices(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i <= SX_SMOOTH_RAW; i++)
+        assert_string_equal(fe_smoothing_names[i], sx_smoothing_name((sx_smoothing)i));
+    for (uint32_t bit = 0; fe_signal_names[bit]; bit++) {
+        // A profile is written by the engine's names.
+        fe_text text = {0};
+        fe_text_printf(&text, "{\"chosen\": {\"signals\": [\"%s\"], \"%s\": 0.5}}", fe_signal_names[bit],
+                       fe_signal_names[bit]);
+        sx_profile profile;
+        sx_error error;
+        assert_int_equal(sx_profile_parse(text.data, text.length, "p", &profile, &error), SX_OK);
+        assert_int_equal(profile.chosen.signals, 1u << bit);
+        fe_text_free(&text);
+    }
+    static const char *const *const lists[] = {fe_policy_names, fe_smoothing_names, fe_draft_names,
+                                               fe_kv_names,     fe_full_names,      fe_signal_names};
+    static const uint32_t counts[] = {SX_POLICY_ENTROPY + 1, SX_SMOOTH_RAW + 1, SX_DRAFT_TREE + 1,
+                                      SX_KV_Q8_0 + 1,        SX_FULL_SHIFT + 1, 3};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        uint32_t count = 0, index;
+        for (; lists[i][count]; count++)
+            assert_true(fe_choice_find(lists[i], lists[i][count], strlen(lists[i][count]), &index) && index == count);
+        assert_int_equal(count, counts[i]);
+        assert_false(fe_choice_find(lists[i], "auto-", 5, &index) || fe_choice_find(lists[i], "", 0, &index));
+    }
+    fe_text text = {0};
+    fe_choice_list(&text, fe_kv_names, "or");
+    fe_choice_list(&text, fe_signal_names, "and");
+    assert_string_equal(text.data, "f16 or q8_0confidence, progress and remain");
+    fe_text_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +418,7 @@ int main(void)
         cmocka_unit_test(check_html_text),
         cmocka_unit_test(check_evaluation_merges),
         cmocka_unit_test(check_evaluation_survives_damage),
+        cmocka_unit_test(check_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

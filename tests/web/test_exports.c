@@ -99,7 +99,7 @@ static void test_damaged_options(void **state)
         ROW("temperature\0nan\0", "is not a number"),
         ROW("temperature\0001e99\0", "is not a number"),
         ROW("temperature\0\0", "is not a number"),
-        ROW("policy\0never\0", "is not one of its choices"),
+        ROW("policy\0never\0", "option \"policy\": \"never\" is not auto, none, signals, margin or entropy"),
         ROW("no_thinking\0yes\0", "is not true or false"),
         ROW("reasoning\0x\0", "must follow an assistant's message"),
         ROW("tokens\0001,,2\0", "is not a list of token numbers"),
