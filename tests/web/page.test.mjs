@@ -172,6 +172,18 @@ pageTest('contents in parts are imported, and a message without text is named', 
     assert.equal(await page.locator('.conversations li').count(), 1);
 });
 
+pageTest('a long conversation scrolls by itself, not with the page', async (page) => {
+    const messages = Array.from({ length: 80 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: `Line ${i}` }));
+    const file = { format: 'specexit-conversations-1', conversations: [{ title: 'long', messages }] };
+    await page.setInputFiles('#import', { name: 'long.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(file)) });
+    await page.click('.conversations .open');
+    const heights = (selector) => page.$eval(selector, (box) => [box.scrollHeight, box.clientHeight]);
+    const [all, seen] = await heights('#transcript');
+    assert.ok(all > 2 * seen, `the transcript holds ${all} pixels and shows ${seen}`);
+    const [document, shown] = await heights('html');
+    assert.equal(document, shown);
+});
+
 pageTest('a bad file is refused with its name, and the bundled model comes back', async (page) => {
     await page.click('#model');
     await page.setInputFiles('input[name=model-files]', { name: 'notes.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('not a model') });
