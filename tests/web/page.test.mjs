@@ -172,6 +172,51 @@ pageTest('contents in parts are imported, and a message without text is named', 
     assert.equal(await page.locator('.conversations li').count(), 1);
 });
 
+pageTest('how a reply ended is said, also when it is read again', async (page) => {
+    await policy(page, 'none');
+    await page.reload();
+    await ready(page);
+    await askExample(page);
+    await page.keyboard.press('Escape');
+    await idle(page);
+    await page.click('#settings');
+    await page.fill('input[name=maximumTokens]', '150');
+    await page.press('input[name=maximumTokens]', 'Tab');
+    await page.keyboard.press('Escape');
+    await page.fill('#question', 'To its largest length');
+    await page.press('#question', 'Enter');
+    await page.waitForFunction(() => document.querySelectorAll('.turn.assistant').length === 2);
+    await idle(page);
+    const check = async () => {
+        const [stopped, longest] = [page.locator('.turn.assistant').nth(0), page.locator('.turn.assistant').nth(1)];
+        assert.equal(await stopped.locator('.fold').textContent(), 'Thought');
+        assert.match(await stopped.locator('.count').textContent(), /^\d+ tokens$/);
+        assert.match(await stopped.locator('.facts').textContent(), /^stopped\d+ tokens\d+ of them thinking/);
+        assert.equal(await stopped.locator('.reply-error').isVisible(), false);
+        assert.equal(await longest.locator('.reply-error').textContent(), 'The reply reached its largest length.');
+        assert.match(await longest.locator('.facts').textContent(), /^150 tokens/);
+    };
+    await check();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
+    await page.reload();
+    await ready(page);
+    await page.click('.conversations .open');
+    await check();
+    const { format, conversations } = JSON.parse(readFileSync(await download.path(), 'utf8'));
+    conversations[0].messages.push({ role: 'assistant', content: 'x', ended: 'looped' },
+        { role: 'assistant', content: '', ended: 'stopped', stats: { tokens: 0, acceptanceLength: 3 } },
+        { role: 'assistant', content: 'x', ended: 'constructor' });
+    conversations[0].updated += 1000;
+    await page.setInputFiles('#import', { name: 'ended.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({ format, conversations })) });
+    await page.waitForFunction(() => document.querySelectorAll('.conversations li').length === 2);
+    await page.locator('.conversations .open').first().click();
+    await page.waitForFunction(() => document.querySelectorAll('.turn.assistant').length === 5);
+    await check();
+    const last = (part) => page.$$eval(`.turn.assistant ${part}`, (parts) => parts.slice(2).map((one) => (one.hidden ? '' : one.textContent)));
+    assert.deepEqual(await last('.reply-error'), ['The reply repeated itself and was ended.', '', '']);
+    assert.deepEqual(await last('.facts'), ['', 'stopped', '']);
+});
+
 pageTest('a long conversation scrolls by itself, not with the page', async (page) => {
     const messages = Array.from({ length: 80 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: `Line ${i}` }));
     const file = { format: 'specexit-conversations-1', conversations: [{ title: 'long', messages }] };

@@ -3,12 +3,19 @@ import { announce, formatSeconds, h, perFrame, svg } from './dom.js';
 import { renderMarkdown } from './markdown.js';
 import { SignalPlot } from './plot.js';
 
+// What is said of a reply that did not end by itself.
+const NOTES = {
+    __proto__: null,
+    maximum: 'The reply reached its largest length.',
+    looped: 'The reply repeated itself and was ended.',
+};
+
 function chevron() {
     return svg('svg', { viewBox: '0 0 12 12', 'aria-hidden': 'true' }, svg('path', { d: 'M4 2l4 4-4 4' }));
 }
 
 export class ReplyView {
-    #message; // { role, content, reasoning, exit, series, stats }: what is kept
+    #message; // { role, content, reasoning, exit, series, stats, ended }: what is kept
     #plot;
     #hasSignals;
     #parts = {};
@@ -26,7 +33,7 @@ export class ReplyView {
         this.#hasSignals = hasSignals;
         this.#plot = new SignalPlot(thresholds);
         this.#build(actions);
-        if (message.content || message.reasoning || message.exit) this.#restore();
+        if (message.content || message.reasoning || message.exit || message.ended) this.#restore();
     }
 
     get message() {
@@ -64,11 +71,10 @@ export class ReplyView {
         if (series) this.#plot.restore(series, Boolean(exit));
         if (exit) this.#showExit(exit);
         if (stats) this.#stats = stats;
-        this.#parts.bar.hidden = true;
-        this.#parts.answerNow.hidden = true;
+        this.#thoughtTokens = stats?.thinkingTokens ?? 0;
         if (content) this.#setOpen(false);
+        this.#settle();
         this.#renderNow();
-        this.#showFacts();
     }
 
     #setOpen(open) {
@@ -124,6 +130,7 @@ export class ReplyView {
     on_withdrawn() {
         this.#thinking = true;
         delete this.#message.exit;
+        delete this.#message.ended;
         this.#message.content = '';
         this.#message.reasoning = (this.#message.reasoning ?? '').slice(0, this.#atExit);
         const p = this.#parts;
@@ -143,22 +150,28 @@ export class ReplyView {
     }
 
     on_done({ reason, stats }) {
-        this.#thinking = false;
         this.#message.stats = stats;
         this.#message.series = this.#plot.series();
-        this.#parts.answerNow.hidden = true;
-        this.#parts.bar.hidden = true;
-        if (reason === 'maximum') this.#note('The reply reached its largest length.');
-        if (reason === 'looped') this.#note('The reply repeated itself and was ended.');
-        this.#showFacts();
-        announce(this.#message.content ? `Answer: ${this.#message.content.slice(0, 600)}` : 'Stopped.');
+        this.#message.ended = reason;
+        this.#settle();
+        announce(this.#message.content ? `Answer: ${this.#message.content.slice(0, 600)}` : (NOTES[reason] ?? 'Stopped.'));
     }
 
     fail(error) {
-        this.#thinking = false;
-        this.#parts.answerNow.hidden = true;
-        this.#parts.bar.hidden = true;
+        this.#settle();
         this.#note(error.message);
+    }
+
+    // Nothing more comes, as far as is known.
+    #settle() {
+        const p = this.#parts;
+        this.#thinking = false;
+        p.answerNow.hidden = true;
+        p.bar.hidden = true;
+        p.title.textContent = 'Thought';
+        if (!this.#message.exit) p.count.textContent = this.#thoughtTokens ? `${this.#thoughtTokens} tokens` : '';
+        if (NOTES[this.#message.ended]) this.#note(NOTES[this.#message.ended]);
+        this.#showFacts();
     }
 
     #note(text) {
@@ -207,16 +220,16 @@ export class ReplyView {
     }
 
     #showFacts() {
-        const s = this.#stats;
-        if (!s) return;
+        const s = this.#stats ?? {};
         const rate = s.decodeSeconds > 0 ? s.tokens / s.decodeSeconds : 0;
-        const facts = [
+        const counted = s.tokens > 0 && [
             `${s.tokens} tokens`,
             s.thinkingTokens ? `${s.thinkingTokens} of them thinking` : null,
             rate ? `${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s` : null,
             s.acceptanceLength > 1 ? `${s.acceptanceLength.toFixed(1)} tokens a cycle` : null,
             s.firstTokenSeconds > 0 ? `first token after ${formatSeconds(s.firstTokenSeconds)}` : null,
-        ].filter(Boolean);
+        ];
+        const facts = [this.#message.ended === 'stopped' && 'stopped', ...(counted || [])].filter(Boolean);
         this.#parts.facts.replaceChildren(...facts.map((fact) => h('span', {}, fact)));
     }
 

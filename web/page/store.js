@@ -1,7 +1,8 @@
 // Conversations in the browser's database, and their export and import as one JSON file.
 //
-// A conversation: { id, title, created, updated, messages: [{ role, content, reasoning?, exit?, series?, stats? }] },
-// times in milliseconds; `series` are the smoothed signals, one [confidence, progress, remain] a thinking token.
+// A conversation: { id, title, created, updated, messages: [{ role, content, reasoning?, exit?, series?, stats?,
+// ended? }] }, times in milliseconds; `series` are the smoothed signals, one [confidence, progress, remain] a thinking
+// token; `ended` is the reason of the reply's `done` event.
 const NAME = 'specexit';
 const STORE = 'conversations';
 const FORMAT = 'specexit-conversations-1';
@@ -66,6 +67,7 @@ function checkedMessage(message, where, left) {
         exit: exit && typeof exit === 'object' ? exit : undefined,
         series: Array.isArray(series) ? series.filter((row) => Array.isArray(row) && row.length === 3) : undefined,
         stats: stats && typeof stats === 'object' ? stats : undefined,
+        ended: text(message.ended),
     };
 }
 
