@@ -508,7 +508,7 @@ sx_status sx_describe_file(const char *path, void (*line)(void *user, const char
 // Names of the chat templates, separated by ", ".
 const char *sx_template_names(void);
 
-// "signals", "answer-now", ...; constant strings.
+// "signals", "answer-now", "end-of-turn", ...: as the enumerations say them; constant strings.
 const char *sx_exit_reason_name(sx_exit_reason reason);
 const char *sx_done_reason_name(sx_done_reason reason);
 const char *sx_smoothing_name(sx_smoothing smoothing); // "auto", "ewma", "momentum", "mean", "paragraph-mean", "raw"

@@ -102,7 +102,7 @@ const char *sx_exit_reason_name(sx_exit_reason reason)
 
 const char *sx_done_reason_name(sx_done_reason reason)
 {
-    static const char *const names[] = {"none", "stop", "length", "stop-string", "loop", "stopped"};
+    static const char *const names[] = {"none", "end-of-turn", "maximum", "stop-string", "looped", "stopped"};
     return (size_t)reason < sizeof names / sizeof *names ? names[reason] : "unknown";
 }
 

@@ -174,12 +174,19 @@ test('a lost device: the reply goes on with the same text', SLOW, async () => {
     assert.deepEqual({ thoughts: await page.textContent('.thoughts'), answer: await page.textContent('.answer') }, whole);
 });
 
-test('aborting, and a question that does not fit', SLOW, async () => {
+test('how replies end: by themselves, at their largest length, stopped; and a question that does not fit', SLOW, async () => {
     const result = await page.evaluate(async () => {
         const { model } = globalThis.specexit;
+        const messages = [{ role: 'user', content: 'What is 2 plus 3?' }];
+        const ends = [];
+        for (const options of [{}, { maximumTokens: 5 }]) {
+            for await (const event of model.chat(messages, options)) if (event.kind === 'done') ends.push(event.reason);
+        }
+        const { choices } = await model.chat.completions.create({ messages, max_tokens: 5 });
+        ends.push(choices[0].finish_reason);
         const controller = new AbortController();
         let reason = null;
-        for await (const event of model.chat([{ role: 'user', content: 'What is 2 plus 3?' }], { policy: 'none', signal: controller.signal })) {
+        for await (const event of model.chat(messages, { policy: 'none', signal: controller.signal })) {
             if (event.kind === 'text') controller.abort();
             if (event.kind === 'done') ({ reason } = event);
         }
@@ -189,9 +196,9 @@ test('aborting, and a question that does not fit', SLOW, async () => {
         } catch (error) {
             ({ code } = error);
         }
-        return { reason, code };
+        return { ends, reason, code };
     });
-    assert.deepEqual(result, { reason: 'stopped', code: 'context' });
+    assert.deepEqual(result, { ends: ['end-of-turn', 'maximum', 'length'], reason: 'stopped', code: 'context' });
 });
 
 test('files: a damaged one is refused by name, a good one is loaded', SLOW, async () => {
