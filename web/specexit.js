@@ -279,14 +279,23 @@ class Model {
     }
 }
 
+function address(what) {
+    const given = what?.url ?? what;
+    if (typeof given !== 'string' && !(given instanceof URL)) throw new SpecexitError('argument', 'A model is \'bundled\', an address, a File, or a list of addresses or of Files.');
+    try {
+        return new URL(given, document.baseURI).href;
+    } catch {
+        throw new SpecexitError('argument', `"${given}" is not an address.`);
+    }
+}
+
 // 'bundled', an address, { url, sha256 }, a File, or a list of either -> what the worker takes.
 function part(what, bundledUrl) {
     if (what === undefined || what === null) return null;
     if (what === 'bundled') return { kind: 'bundled', urls: [new URL(bundledUrl, import.meta.url).href] };
     const list = Array.isArray(what) ? what : [what];
     if (list.every((one) => one instanceof Blob)) return { kind: 'files', files: list };
-    const urls = list.map((one) => new URL(typeof one === 'string' || one instanceof URL ? one : one.url, document.baseURI).href);
-    return { kind: 'url', urls, sha256: list[0].sha256 };
+    return { kind: 'url', urls: list.map(address), sha256: list[0].sha256 };
 }
 
 function parts(target, draft) {
@@ -318,7 +327,7 @@ async function once(method, parameters, { signal, worker } = {}) {
     }
 }
 
-export const plan = ({ target, draft, ...options }) => once('plan', parts(target, draft), options);
+export const plan = async ({ target, draft, ...options }) => once('plan', parts(target, draft), options);
 export const probeDevice = (options) => once('openDevice', {}, options);
 
 export const cache = {

@@ -18,11 +18,13 @@ let models; // the server of models
 let requests = []; // [path, range]
 let cutAfter = 0; // bytes of an answer after which the connection breaks; 0: never
 let changed = false; // the file on the server is another one
+let down = false; // a page with an excuse comes instead of the file
 
 function answer(request, response) {
     requests.push([request.url, request.headers.range ?? '']);
     const headers = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'Content-Range, ETag', 'Cross-Origin-Resource-Policy': 'cross-origin', ETag: changed ? '"b"' : '"a"' };
     if (request.url === '/huge.gguf') return response.writeHead(206, { ...headers, 'Content-Range': `bytes 0-0/${2 ** 40}`, 'Content-Length': 1 }).end('G');
+    if (down) return response.writeHead(200, headers).end('<!doctype html>Back soon');
     if (!/\.gguf$/.test(request.url)) return response.writeHead(404, headers).end();
     const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
     const end = Number(/-(\d+)$/.exec(request.headers.range ?? '')?.[1] ?? SIZE - 1);
@@ -152,4 +154,22 @@ test('the dialog lists models and deletes them', { timeout: PATIENCE }, async ()
         await page.waitForFunction((before) => [...document.querySelectorAll('#kept-models button')].filter((b) => b.textContent === 'Delete').length < before, count);
     }
     assert.deepEqual(await kept(), []);
+});
+
+test('what is no model is not kept', { timeout: PATIENCE }, async () => {
+    down = true;
+    const { code, message } = await load({ target: address('late.gguf') });
+    assert.equal(code, 'format');
+    assert.match(message, /^late\.gguf: this is not a GGUF file/);
+    down = false;
+    assert.deepEqual((await kept()).filter(({ name }) => name === 'late.gguf'), []);
+    assert.deepEqual(await load({ target: address('late.gguf') }), { weightBytes: SIZE });
+});
+
+test('addresses that lead nowhere are told as such', { timeout: PATIENCE }, async () => {
+    const codes = [];
+    for (const target of ['http://[', 5, {}, ['model.gguf', 7], 'http://127.0.0.1:9/model.gguf']) codes.push(await load({ target }));
+    assert.deepEqual(codes.map(({ code }) => code), ['argument', 'argument', 'argument', 'argument', 'file']);
+    assert.match(codes[0].message, /"http:\/\/\[" is not an address/);
+    assert.match(codes[4].message, /^model\.gguf: the server cannot be reached/);
 });

@@ -51,7 +51,10 @@ async function writeNote(directory, key, note) {
 
 // Size of what is behind an address without loading it; 0 where the server does not say.
 async function remoteSize(url, signal) {
-    const response = await fetch(url, { headers: { Range: 'bytes=0-0' }, signal });
+    const response = await fetch(url, { headers: { Range: 'bytes=0-0' }, signal }).catch((error) => {
+        if (signal?.aborted) throw error;
+        throw new SpecexitError('file', `${nameOf(url)}: the server cannot be reached, or does not let this page read the file. Download it and choose it from your disk.`);
+    });
     await response.body?.cancel();
     if (!response.ok) throw failedResponse(url, response);
     const range = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '');
@@ -91,6 +94,8 @@ export async function remove(key) {
     const directory = await folder();
     for (const suffix of ['json', 'bin']) await directory.removeEntry(`${key}.${suffix}`).catch(() => {});
 }
+
+export const forget = async (url) => remove(await keyOf(url));
 
 // { usage, quota } in bytes, 0 where the browser does not say.
 export async function space() {

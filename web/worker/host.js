@@ -84,7 +84,10 @@ export class Host {
             this.#model.draft = await this.#openPart(draft, onProgress, signal);
             await this.#openEngine(onProgress, signal);
         } catch (error) {
+            const damaged = this.#damaged(error);
             this.unload();
+            // Read again, it would stay damaged for ever.
+            for (const url of damaged) await cache.forget(url);
             throw error;
         }
         return this.info();
@@ -103,6 +106,12 @@ export class Host {
         this.#closeEngine();
         for (const source of [...(this.#model?.target ?? []), ...(this.#model?.draft ?? [])]) source.close();
         this.#model = null;
+    }
+
+    // Addresses of the kept files that the engine could not make sense of.
+    #damaged({ code, message }) {
+        const sources = [...this.#model.target, ...this.#model.draft];
+        return sources.filter((source) => source.url && code === 'format' && message.startsWith(`${source.name}: `)).map(({ url }) => url);
     }
 
     async #checkSize(parts, signal) {
@@ -129,7 +138,8 @@ export class Host {
                 bytesTotal: total,
                 file: url.split('/').pop(),
             });
-            sources.push(await cache.openUrl(url, { sha256: urls.length === 1 ? part.sha256 : undefined, onBytes, signal }));
+            const source = await cache.openUrl(url, { sha256: urls.length === 1 ? part.sha256 : undefined, onBytes, signal });
+            sources.push(Object.assign(source, { url }));
         }
         return sources;
     }
