@@ -17,6 +17,7 @@ class Connection {
     #worker;
     #calls = new Map(); // id -> { resolve, reject, onProgress }
     #nextId = 1;
+    #closed = null; // the error that every call fails with from then on
     replies = new Map(); // session -> Reply
     onDevice = () => {};
 
@@ -31,6 +32,7 @@ class Connection {
 
     call(method, parameters = {}, { signal, onProgress } = {}) {
         signal?.throwIfAborted();
+        if (this.#closed) return Promise.reject(this.#closed);
         const id = this.#nextId++;
         return new Promise((resolve, reject) => {
             const abort = () => this.#worker.postMessage({ abort: id });
@@ -49,7 +51,8 @@ class Connection {
 
     terminate() {
         this.#worker.terminate();
-        this.#fail(new DOMException('The model was closed.', 'AbortError'));
+        this.#closed = new DOMException('The model was closed.', 'AbortError');
+        this.#fail(this.#closed);
     }
 
     #receive(data) {
@@ -209,6 +212,8 @@ class Session {
 
     async close() {
         await this.call('destroySession');
+        const error = new DOMException('The session was closed.', 'AbortError');
+        this.#connection.replies.get(await this.#id)?.receive({ events: [], error, running: false });
     }
 }
 
@@ -225,12 +230,14 @@ function textOf(content) {
 class Model {
     #connection;
     #session;
+    #onDevice;
     info;
 
     constructor(connection, info) {
         this.#connection = connection;
         this.#session = new Session(connection);
         this.info = info;
+        this.onDevice = () => {};
         this.chat = Object.assign((messages, options) => this.#session.chat(messages, options), {
             completions: completions(this),
         });
@@ -263,10 +270,15 @@ class Model {
 
     // Called with { state: 'lost' | 'loading' | 'restored' | 'gone', ... } when the GPU was reset.
     set onDevice(listener) {
+        this.#onDevice = listener;
         this.#connection.onDevice = (news) => {
             if (news.info) this.info = news.info;
             listener(news);
         };
+    }
+
+    get onDevice() {
+        return this.#onDevice;
     }
 
     // For trying what happens when a driver resets.

@@ -433,6 +433,29 @@ pageTest('aborting ends a reply, and a load', async (page) => {
     assert.deepEqual(result, { reason: 'stopped', failure: 'AbortError' });
 });
 
+pageTest('closing a session or the model ends what runs, and fails what is asked of it later', async (page) => {
+    const result = await page.evaluate(async () => {
+        const { load } = await import('/specexit.js');
+        const model = await load();
+        const messages = [{ role: 'user', content: 'x' }];
+        const failure = async (reply, onText = () => {}) => {
+            try {
+                for await (const event of reply) if (event.kind === 'text') onText();
+                return null;
+            } catch (error) {
+                return error.name;
+            }
+        };
+        const session = model.createSession();
+        const failures = [await failure(session.chat(messages, { policy: 'none' }), () => session.close())];
+        failures.push(await failure(model.chat(messages, { policy: 'none' }), () => model.close()), await failure(model.chat(messages)),
+            await failure(model.createSession().chat(messages)), await model.tokens().then(() => null, (error) => error.name),
+            await model.chat.completions.create({ messages }).then(() => null, (error) => error.name));
+        return failures;
+    });
+    assert.deepEqual(result, Array(6).fill('AbortError'));
+});
+
 for (const [name, options] of [
     ['light', { colorScheme: 'light' }],
     ['dark', { colorScheme: 'dark' }],
