@@ -211,6 +211,7 @@ interface SignalFields {
 
 export type ReplyEvent =
     | { kind: 'prefill'; done: number; total: number; stats: Stats }
+    /** `text` is empty for tokens that are not shown, such as the markers around the thinking. */
     | { kind: 'text'; channel: 'thinking' | 'answer'; text: string; firstToken: number; tokens: number[]; stats: Stats }
     | ({ kind: 'signals' } & SignalFields)
     /** Thinking has ended; `sentence` says why in plain words. */
@@ -250,6 +251,7 @@ export interface Session {
     chat(messages: readonly Message[], options?: GenerateOptions): Reply;
     complete(prompt: string, options?: GenerateOptions): Reply;
     tokens(): Promise<number[]>;
+    /** A reply that is running fails with an AbortError. */
     close(): Promise<void>;
 }
 
@@ -264,12 +266,12 @@ export interface ChatFunction {
     /** As in OpenAI's client; thinking comes as `reasoning_content`, engine options go into `specexit`. */
     readonly completions: {
         create(request: ChatCompletionRequest & { stream: true }, options?: { signal?: AbortSignal }): Promise<AsyncIterable<any>>;
-        create(request: ChatCompletionRequest & { stream?: false }, options?: { signal?: AbortSignal }): Promise<any>;
+        create(request: ChatCompletionRequest, options?: { signal?: AbortSignal }): Promise<any>;
     };
 }
 
 export interface ChatCompletionRequest {
-    messages: readonly { role: string; content: Message['content'] }[];
+    messages: readonly { role: string; content?: Message['content'] | null }[];
     model?: string;
     stream?: boolean;
     stream_options?: { include_usage?: boolean };
@@ -307,6 +309,7 @@ export interface Model {
     onDevice: (news: DeviceNews) => void;
     /** Destroys the GPU device, to try that. */
     loseDevice(): Promise<void>;
+    /** What is running, and every call from then on, fails with an AbortError. */
     close(): Promise<void>;
 }
 

@@ -107,7 +107,8 @@ test('the wasm module runs a reply under Node, woken only by its GPU', async () 
 });
 
 test('the types are sound', () => {
-    execFileSync(process.execPath, [join(npm, 'typescript/bin/tsc'), '--noEmit', '--strict', '--lib', 'es2022,dom', join(import.meta.dirname, '../../web/specexit.d.ts')]);
+    execFileSync(process.execPath, [join(npm, 'typescript/bin/tsc'), '--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,dom',
+        join(import.meta.dirname, '../../web/specexit.d.ts'), join(import.meta.dirname, 'use_types.ts')], { encoding: 'utf8' });
 });
 
 test('the page’s own policy is the server’s', () => {
