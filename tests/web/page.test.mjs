@@ -172,6 +172,48 @@ pageTest('contents in parts are imported, and a message without text is named', 
     assert.equal(await page.locator('.conversations li').count(), 1);
 });
 
+pageTest('a reply that another conversation cuts off is kept, unless its own was deleted', async (page) => {
+    await policy(page, 'none');
+    await page.reload();
+    await ready(page);
+    await askExample(page);
+    await page.keyboard.press('Alt+n');
+    await page.waitForSelector('.conversations .open');
+    await page.waitForSelector('.welcome');
+    await page.click('.conversations .open');
+    assert.match(await page.textContent('.facts'), /^stopped/);
+    await page.fill('#question', 'And then?');
+    await page.press('#question', 'Enter');
+    await page.waitForFunction(() => document.documentElement.dataset.busy === 'true');
+    await page.click('.conversations .delete');
+    await page.click('dialog .primary');
+    await page.waitForSelector('.welcome');
+    await idle(page);
+    await page.reload();
+    await ready(page);
+    assert.equal(await page.locator('.conversations li').count(), 0);
+});
+
+pageTest('think longer is nothing while the model thinks, and once what is pressed twice', async (page) => {
+    await policy(page, 'none');
+    await page.reload();
+    await ready(page);
+    await askExample(page);
+    await page.keyboard.press('Alt+t');
+    await page.keyboard.press('Alt+a');
+    await page.waitForSelector('.exit-mark[data-reason=answer-now]');
+    await idle(page);
+    await page.keyboard.press('Alt+t');
+    await page.keyboard.press('Alt+t');
+    await page.waitForSelector('.exit-mark[data-reason=natural]');
+    await idle(page);
+    assert.equal(await page.isVisible('#notice'), false);
+    assert.equal(await page.isVisible('.reply-error'), false);
+    assert.equal((await page.textContent('.thoughts')).match(/I need to work out/g).length, 1);
+    assert.equal((await page.textContent('.answer')).match(/The answer is/g).length, 1);
+    assert.doesNotMatch(await page.textContent('.thoughts'), /But wait/); // the scripted engine's further thinking
+});
+
 pageTest('how a reply ended is said, also when it is read again', async (page) => {
     await policy(page, 'none');
     await page.reload();

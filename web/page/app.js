@@ -22,6 +22,7 @@ let conversation = store.newConversation();
 let view = null; // ReplyView of the running or the last reply
 let reply = null; // running
 let lastReply = null; // the one whose thinking could go on
+let answered = null; // the conversation of the last reply, running or not
 let early = ''; // a question that was asked while the model was being loaded
 
 // ---- Loading -----------------------------------------------------------------------------------------------------
@@ -202,6 +203,7 @@ async function ask(text) {
 async function follow(next) {
     reply = lastReply = next;
     const shown = view;
+    const own = (answered = conversation);
     setBusy(true);
     try {
         for await (const event of next) {
@@ -218,17 +220,22 @@ async function follow(next) {
         reply = null;
         setBusy(false);
         globalThis.specexitMetrics = next.metrics; // for measuring from outside
-        await keep();
+        if (answered === own) await keep(own); // it was not deleted
     }
 }
 
 async function keepThinking() {
     const target = reply ?? lastReply;
-    if (!target) return;
+    const shown = view;
+    if (!target || !shown?.thinkLonger) return;
+    shown.allowKeepThinking(false); // asked once, it is on its way
     try {
         const next = await target.keepThinking();
-        if (next !== target) await follow(next);
+        if (next === target) return;
+        if (shown === view) await follow(next);
+        else await next.stop();
     } catch (error) {
+        shown.allowKeepThinking(shown === view);
         showNotice(error.message);
     }
 }
@@ -245,10 +252,9 @@ function setBusy(busy) {
     document.documentElement.dataset.busy = busy;
 }
 
-async function keep() {
-    if (!conversation.messages.length) return;
+async function keep(one) {
     try {
-        await store.saveConversation(conversation);
+        await store.saveConversation(one);
         await drawSidebar();
     } catch (error) {
         console.warn('specexit: the conversation could not be kept', error);
@@ -266,11 +272,12 @@ async function drawSidebar() {
 }
 
 async function openConversation(one) {
-    await stopReply();
-    early = '';
-    conversation = one;
     showView('chat');
     setMenu(false);
+    if (one.id === conversation.id) return;
+    await stopReply();
+    early = '';
+    conversation = one.id === answered?.id ? answered : one; // what is stored may lack the end of its last reply
     drawConversation();
     await drawSidebar();
 }
@@ -289,6 +296,7 @@ function removeConversation(one) {
     ]);
     async function remove() {
         dialog.close();
+        if (one.id === answered?.id) answered = null;
         await store.deleteConversation(one.id);
         if (one.id === conversation.id) await startConversation();
         else await drawSidebar();

@@ -233,6 +233,11 @@ export class ReplyView {
         this.#parts.facts.replaceChildren(...facts.map((fact) => h('span', {}, fact)));
     }
 
+    // Whether that is offered.
+    get thinkLonger() {
+        return !this.#parts.thinkLonger.hidden;
+    }
+
     allowKeepThinking(allowed) {
         this.#parts.thinkLonger.hidden = !(allowed && this.#message.exit);
     }
