@@ -282,6 +282,13 @@ pageTest('a bad file is refused with its name, and the bundled model comes back'
     await idle(page);
 });
 
+pageTest('no address is asked for before there is one', async (page) => {
+    await page.click('#model');
+    await page.click('text=Check');
+    assert.equal(await page.$eval('input[name=target-url]', (input) => input.matches(':focus') && input.validity.valueMissing), true);
+    assert.equal(await page.textContent('.plan'), '');
+});
+
 pageTest('a GPU without memory is said while the model is being loaded', async (page) => {
     const file = Buffer.alloc(666);
     file.write('GGUF');

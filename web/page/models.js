@@ -63,7 +63,7 @@ export function openModels({ info, load }) {
 }
 
 function addressSection(start) {
-    const target = h('input', { type: 'url', placeholder: 'https://…/model.gguf', name: 'target-url', spellcheck: 'false' });
+    const target = h('input', { type: 'url', placeholder: 'https://…/model.gguf', name: 'target-url', spellcheck: 'false', required: true });
     const draft = h('input', { type: 'url', placeholder: 'https://…/draft.gguf', name: 'draft-url', spellcheck: 'false' });
     const result = h('p', { class: 'plan', role: 'status' });
     const check = h('button', { type: 'submit', class: 'secondary' }, 'Check');
