@@ -276,6 +276,10 @@ pageTest('a bad file is refused with its name, and the bundled model comes back'
     await page.setInputFiles('input[name=model-files]', { name: 'notes.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('not a model') });
     await page.waitForSelector('#notice:not([hidden])');
     assert.match(await page.textContent('#notice'), /notes\.gguf: this is not a GGUF file/);
+    await page.click('#view-race');
+    await page.click('.race-form button');
+    assert.match(await page.textContent('.race-result'), /There is no model yet/);
+    await page.click('#view-chat');
     await page.click('text=Use the bundled model');
     await ready(page);
     await askExample(page);

@@ -20,7 +20,7 @@ export class Race {
 
     constructor(root, context) {
         this.#context = context;
-        this.#question = h('input', { type: 'text', 'aria-label': 'Question of the race', value: context.example });
+        this.#question = h('input', { type: 'text', 'aria-label': 'Question of the race', value: context.example, required: true });
         this.#button = h('button', { type: 'submit', class: 'primary' }, 'Start');
         this.#replay = h('button', { type: 'button', class: 'secondary', hidden: true, onclick: () => this.#playBack() }, 'Replay side by side');
         this.#result = h('p', { class: 'race-result', role: 'status' });
@@ -40,7 +40,11 @@ export class Race {
             return;
         }
         const model = this.#context.model();
-        if (!model || !this.#question.value.trim()) return;
+        if (!this.#question.value.trim()) return;
+        if (!model) {
+            this.#result.textContent = 'There is no model yet: it is being loaded, or could not be.';
+            return;
+        }
         this.#running = new AbortController();
         this.#button.textContent = 'Stop';
         this.#result.textContent = '';
