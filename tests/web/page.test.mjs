@@ -70,12 +70,15 @@ pageTest('a question asked while the model is being loaded is answered when it i
         document.getElementById('question').value = 'What is 2 plus 3?';
         document.getElementById('composer').requestSubmit();
         globalThis.seenWaiting = document.querySelector('.turn.user')?.textContent;
+        document.getElementById('question').value = 'And 5 plus 7?'; // one waits already
+        document.getElementById('composer').requestSubmit();
     }));
     await page.reload();
     await page.waitForFunction(() => document.querySelector('.answer')?.textContent.includes('The answer is'));
     await idle(page);
     assert.match(await page.evaluate(() => globalThis.seenWaiting), /What is 2 plus 3\?/);
     assert.equal(await page.locator('.turn.user').count(), 1);
+    assert.equal(await page.inputValue('#question'), 'And 5 plus 7?');
 });
 
 pageTest('answer now ends the thinking', async (page) => {

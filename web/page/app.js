@@ -346,7 +346,7 @@ function submitQuestion() {
         return;
     }
     const text = $('question').value;
-    if (!text.trim() || !(model || loading)) return;
+    if (!text.trim() || early || !(model || loading)) return; // one waits: the next stays in the box
     $('question').value = '';
     growQuestion();
     if (model) {
