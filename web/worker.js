@@ -45,6 +45,7 @@ onmessage = async ({ data }) => {
     const controller = new AbortController();
     aborts.set(id, controller);
     try {
+        if (host.recovery) await host.recovery;
         postMessage({ id, result: await methods[method](data.parameters, { signal: controller.signal, id }) });
     } catch (error) {
         postMessage({ id, error: packError(error) });

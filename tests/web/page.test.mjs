@@ -360,6 +360,32 @@ pageTest('a lost device is said, replaced, and the reply goes on', async (page) 
     assert.match(await page.textContent('.answer'), /The answer is 22/);
 });
 
+pageTest('what is asked while the device comes back waits for it, and fails when it is gone', async (page) => {
+    const result = await page.evaluate(async () => {
+        const { load } = await import('/specexit.js');
+        const model = await load();
+        let came;
+        model.onDevice = ({ state }) => (state === 'restored' || state === 'gone') && came(state);
+        const lose = () => new Promise((resolve) => {
+            came = resolve;
+            model.loseDevice();
+        });
+        const ask = async () => {
+            try {
+                for await (const event of model.chat([{ role: 'user', content: 'x' }], { maximumTokens: 5 })) if (event.kind === 'done') return event.reason;
+            } catch (error) {
+                return error.message;
+            }
+        };
+        const ends = [];
+        for (let i = 0; i < 3; ++i) ends.push(...(await Promise.all([lose(), ask()])));
+        ends.push(await lose(), await ask());
+        await model.close();
+        return ends;
+    });
+    assert.deepEqual(result, ['restored', 'maximum', 'restored', 'maximum', 'restored', 'maximum', 'gone', 'No model is loaded.']);
+});
+
 pageTest('thinking goes on after the device was lost behind the reply', async (page) => {
     await askExample(page);
     await idle(page);

@@ -31,6 +31,7 @@ export class Host {
     #scheduled = false;
     #recoveries = 0;
     #ready = false;
+    recovery = null; // settles when the engine is back on another device, or gone; whoever wants it waits for that
 
     // `factory`: what Emscripten's module exports; `notify(message)` tells the page.
     constructor({ factory, notify }) {
@@ -323,13 +324,17 @@ export class Host {
 
     // ---- Device loss ---------------------------------------------------------------------------------------------
 
-    async #onLost(gpu, info) {
+    #onLost(gpu, info) {
         gpu.lost = true;
         if (gpu !== this.#gpu) return;
         if (this.#waiting) this.#waiting(); // a load in progress fails with the engine's own message
         if (!this.#ready) return;
         this.#ready = false;
         this.#notify({ type: 'device', state: 'lost', message: info.message || 'The GPU was reset.' });
+        this.recovery = this.#recover().finally(() => (this.recovery = null));
+    }
+
+    async #recover() {
         const sessions = [...this.#sessions].map(([id, { pointer, desc, reply, held }]) =>
             ({ id, desc, reply, held: held ?? (reply?.running || reply?.hasLeft ? this.#wasm.tokens(pointer) : null) }));
         try {
@@ -345,6 +350,7 @@ export class Host {
         } catch (error) {
             this.#notify({ type: 'device', state: 'gone', message: error.message });
             for (const { reply } of sessions) if (reply?.running) this.#notify(reply.fail(error));
+            this.unload();
         }
     }
 
