@@ -262,6 +262,17 @@ pageTest('how a reply ended is said, also when it is read again', async (page) =
     assert.deepEqual(await last('.facts'), ['', 'stopped', '']);
 });
 
+pageTest('a reply that failed says so when it is read again', async (page) => {
+    await page.fill('#question', 'x'.repeat(3001)); // more than the scripted engine takes
+    await page.press('#question', 'Enter');
+    await page.waitForSelector('.conversations .open');
+    assert.match(await page.textContent('.reply-error'), /does not fit the context/);
+    await page.reload();
+    await ready(page);
+    await page.click('.conversations .open');
+    assert.equal(await page.textContent('.reply-error'), 'The reply failed.');
+});
+
 pageTest('a long conversation scrolls by itself, not with the page', async (page) => {
     const messages = Array.from({ length: 80 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: `Line ${i}` }));
     const file = { format: 'specexit-conversations-1', conversations: [{ title: 'long', messages }] };

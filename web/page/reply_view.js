@@ -8,6 +8,7 @@ const NOTES = {
     __proto__: null,
     maximum: 'The reply reached its largest length.',
     looped: 'The reply repeated itself and was ended.',
+    failed: 'The reply failed.', // why is said when it does
 };
 
 function chevron() {
@@ -158,6 +159,7 @@ export class ReplyView {
     }
 
     fail(error) {
+        this.#message.ended = 'failed';
         this.#settle();
         this.#note(error.message);
     }
