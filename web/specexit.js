@@ -217,14 +217,26 @@ class Session {
     }
 }
 
+const ROLES = ['system', 'user', 'assistant', 'tool'];
+
 function plain(messages) {
-    return messages.map(({ role, content, reasoning }) => ({ role, content: textOf(content), reasoning }));
+    if (!Array.isArray(messages)) throw new SpecexitError('argument', 'Messages are a list of { role, content }.');
+    return messages.map((message, i) => {
+        const { role, content, reasoning } = message ?? {};
+        if (!ROLES.includes(role)) throw new SpecexitError('argument', `messages[${i}]: the role ${JSON.stringify(role)} is not ${ROLES.slice(0, -1).join(', ')} or ${ROLES.at(-1)}.`);
+        return { role, content: textOf(content, `messages[${i}]`), reasoning };
+    });
 }
 
 // OpenAI's content may be a list of parts.
-function textOf(content) {
-    if (typeof content === 'string' || content == null) return content ?? '';
-    return content.filter((part) => part.type === 'text').map((part) => part.text).join('');
+function textOf(content, where) {
+    if (content === undefined || content === null) return '';
+    if (typeof content === 'string') return content;
+    if (!Array.isArray(content)) throw new SpecexitError('argument', `${where}: the content is a text, or a list of parts.`);
+    return content.map((part) => {
+        if (part?.type === 'text' && typeof part.text === 'string') return part.text;
+        throw new SpecexitError('unsupported', `${where}: a part of type ${JSON.stringify(part?.type)} cannot be read; only text can.`);
+    }).join('');
 }
 
 class Model {

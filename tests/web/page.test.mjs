@@ -509,6 +509,30 @@ pageTest('OpenAI-style completions, whole and streamed', async (page) => {
     assert.equal(streamed.at(-1).usage.completion_tokens, 5);
 });
 
+pageTest('messages that cannot be read are refused by number, and the next are answered', async (page) => {
+    const failures = await page.evaluate(async () => {
+        const { model } = globalThis.specexit;
+        const user = (content) => [{ role: 'user', content: 'Hello' }, { role: 'user', content }];
+        const found = [];
+        for (const messages of [undefined, [{ role: 'robot', content: 'x' }], [null], user(7), user([{ type: 'image_url', image_url: {} }]), user(null)]) {
+            try {
+                for await (const event of model.chat(messages)) if (event.kind === 'done') found.push(event.reason);
+            } catch ({ name, code, message }) {
+                found.push(`${name} ${code}: ${message}`);
+            }
+        }
+        return found;
+    });
+    assert.deepEqual(failures, [
+        'SpecexitError argument: Messages are a list of { role, content }.',
+        'SpecexitError argument: messages[0]: the role "robot" is not system, user, assistant or tool.',
+        'SpecexitError argument: messages[0]: the role undefined is not system, user, assistant or tool.',
+        'SpecexitError argument: messages[1]: the content is a text, or a list of parts.',
+        'SpecexitError unsupported: messages[1]: a part of type "image_url" cannot be read; only text can.',
+        'end-of-turn',
+    ]);
+});
+
 pageTest('aborting ends a reply, and a load', async (page) => {
     const result = await page.evaluate(async () => {
         const { model } = globalThis.specexit;
