@@ -22,9 +22,19 @@ static float window_scale(const chat_app *app)
     return driver && strcmp(driver, "x11") == 0 ? app->desktop.scale : 1;
 }
 
+// The remembered size, at most what the screen has room for, which may be another one than last time.
+static void remembered_size(const chat_app *app, float scale, int *width, int *height)
+{
+    SDL_Rect usable;
+    *width = (int)((float)app->state.settings.window_width * scale);
+    *height = (int)((float)app->state.settings.window_height * scale);
+    if (SDL_GetDisplayUsableBounds(0, &usable) != 0) return;
+    *width = SDL_min(*width, usable.w);
+    *height = SDL_min(*height, usable.h);
+}
+
 static bool open_window(chat_app *app, const app_options *options)
 {
-    const chat_settings *settings = &app->state.settings;
     SDL_SetHint(SDL_HINT_IME_SHOW_UI, "1");
     SDL_SetHint(SDL_HINT_IME_SUPPORT_EXTENDED_TEXT, "1");
     SDL_SetHint(SDL_HINT_WINDOWS_DPI_SCALING, "1"); // Windows: sizes in logical pixels, as on macOS and Wayland
@@ -34,11 +44,12 @@ static bool open_window(chat_app *app, const app_options *options)
         return false;
     }
     float scale = window_scale(app);
-    int width = options->width ? options->width : settings->window_width;
-    int height = options->height ? options->height : settings->window_height;
-    app->window =
-        SDL_CreateWindow("specexit", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, (int)((float)width * scale),
-                         (int)((float)height * scale), SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
+    int width, height;
+    remembered_size(app, scale, &width, &height);
+    if (options->width) width = (int)((float)options->width * scale);
+    if (options->height) height = (int)((float)options->height * scale);
+    app->window = SDL_CreateWindow("specexit", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, width, height,
+                                   SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
     // Software all the way to the screen: the window never waits for a GPU that is busy with the model.
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (app->window) app->renderer = SDL_CreateRenderer(app->window, -1, SDL_RENDERER_SOFTWARE);

@@ -222,6 +222,19 @@ static void composing_is_shown_and_not_sent(void **unused)
     close_app(app);
 }
 
+// The size that is remembered may be that of a larger screen.
+static void windows_fit_the_screen(void **unused)
+{
+    (void)unused;
+    chat_app *app = open_app(&(app_options){0});
+    SDL_Rect usable;
+    assert_int_equal(SDL_GetDisplayUsableBounds(0, &usable), 0);
+    assert_true(usable.w < 1180); // else nothing is seen here: that is what a first start takes
+    assert_true(app->width <= usable.w && app->height <= usable.h);
+    assert_true(app->width > usable.w / 2 && app->height > usable.h / 2);
+    close_app(app);
+}
+
 static void everything_is_magnified(void **unused)
 {
     (void)unused;
@@ -760,6 +773,7 @@ int main(int count, char **arguments)
     unsetenv("XDG_CACHE_HOME");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(composing_is_shown_and_not_sent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(windows_fit_the_screen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(everything_is_magnified, set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages_are_selected_and_copied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_dropped, set_up, tear_down),
