@@ -242,14 +242,18 @@ function textOf(content, where) {
 class Model {
     #connection;
     #session;
-    #onDevice;
+    // Called with { state: 'lost' | 'loading' | 'restored' | 'gone', ... } when the GPU was reset.
+    onDevice = () => {};
     info;
 
     constructor(connection, info) {
         this.#connection = connection;
         this.#session = new Session(connection);
         this.info = info;
-        this.onDevice = () => {};
+        connection.onDevice = (news) => {
+            if (news.info) this.info = news.info;
+            this.onDevice(news);
+        };
         this.chat = Object.assign((messages, options) => this.#session.chat(messages, options), {
             completions: completions(this),
         });
@@ -278,19 +282,6 @@ class Model {
 
     readProfile(text) {
         return this.#connection.call('readProfile', { text });
-    }
-
-    // Called with { state: 'lost' | 'loading' | 'restored' | 'gone', ... } when the GPU was reset.
-    set onDevice(listener) {
-        this.#onDevice = listener;
-        this.#connection.onDevice = (news) => {
-            if (news.info) this.info = news.info;
-            listener(news);
-        };
-    }
-
-    get onDevice() {
-        return this.#onDevice;
     }
 
     // For trying what happens when a driver resets.
