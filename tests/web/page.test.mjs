@@ -48,7 +48,12 @@ async function askExample(page) {
     await page.waitForSelector('.thinking:not([hidden])');
 }
 
-const policy = (page, value) => page.evaluate((chosen) => localStorage.setItem('specexit-settings', JSON.stringify({ policy: chosen })), value);
+// Opens the page anew with a policy of the settings.
+async function policy(page, value) {
+    await page.evaluate((chosen) => localStorage.setItem('specexit-settings', JSON.stringify({ policy: chosen })), value);
+    await page.reload();
+    await ready(page);
+}
 
 pageTest('an early exit is seen, marked and explained', async (page) => {
     await shoot(page, 'welcome');
@@ -115,8 +120,6 @@ pageTest('think longer works while the answer is being written', async (page) =>
 
 pageTest('everything works from the keyboard', async (page) => {
     await policy(page, 'none');
-    await page.reload();
-    await ready(page);
     await page.keyboard.type('What is 2 plus 3?'); // the question has the focus
     await page.keyboard.press('Enter');
     await page.waitForSelector('.thinking:not([hidden])');
@@ -177,8 +180,6 @@ pageTest('contents in parts are imported, and a message without text is named', 
 
 pageTest('a reply that another conversation cuts off is kept, unless its own was deleted', async (page) => {
     await policy(page, 'none');
-    await page.reload();
-    await ready(page);
     await askExample(page);
     await page.keyboard.press('Alt+n');
     await page.waitForSelector('.conversations .open');
@@ -199,8 +200,6 @@ pageTest('a reply that another conversation cuts off is kept, unless its own was
 
 pageTest('think longer is nothing while the model thinks, and once what is pressed twice', async (page) => {
     await policy(page, 'none');
-    await page.reload();
-    await ready(page);
     await askExample(page);
     await page.keyboard.press('Alt+t');
     await page.keyboard.press('Alt+a');
@@ -219,8 +218,6 @@ pageTest('think longer is nothing while the model thinks, and once what is press
 
 pageTest('how a reply ended is said, also when it is read again', async (page) => {
     await policy(page, 'none');
-    await page.reload();
-    await ready(page);
     await askExample(page);
     await page.keyboard.press('Escape');
     await idle(page);
@@ -358,8 +355,6 @@ pageTest('a dropped file is loaded', async (page) => {
 
 pageTest('a lost device is said, replaced, and the reply goes on', async (page) => {
     await policy(page, 'none');
-    await page.reload();
-    await ready(page);
     await askExample(page);
     await page.evaluate(() => globalThis.specexit.model.loseDevice());
     await page.waitForSelector('#notice:not([hidden])');
