@@ -591,11 +591,6 @@ typedef struct difference { // of a text from another
     bool rtl;               // something in the paragraphs that differ runs from right to left
 } difference;
 
-static bool is_inside(const char *text, size_t length, size_t at) // a character
-{
-    return at < length && ((unsigned char)text[at] & 0xC0) == 0x80;
-}
-
 static difference compare(const fe_text *before, const char *text, size_t length)
 {
     size_t shorter = before->length < length ? before->length : length;
@@ -605,9 +600,8 @@ static difference compare(const fe_text *before, const char *text, size_t length
         if (text[d.same++] == '\n') d.paragraph = d.same;
     while (d.rest < shorter - d.same && old[before->length - 1 - d.rest] == text[length - 1 - d.rest])
         d.rest++;
-    while (d.same && (is_inside(old, before->length, d.same) || is_inside(text, length, d.same)))
-        d.same--;
-    while (d.rest && is_inside(text, length, length - d.rest))
+    d.same = chat_utf8_cut(text, length, chat_utf8_cut(old, before->length, d.same));
+    while (d.rest && ((unsigned char)text[length - d.rest] & 0xC0) == 0x80)
         d.rest--;
     size_t end = length - d.rest; // of the last paragraph that differs
     while (end < length && text[end] != '\n')

@@ -131,8 +131,8 @@ static void draw_row(chat_app *app, chat_conversation *conversation, SDL_Rect ro
     }
 }
 
-// Scrolls to the conversation that is being renamed, and to another that was chosen.
-static void scroll_list(chat_app *app, int height)
+// Scrolls to the conversation that is being renamed, and to another that was chosen. Returns how many are listed.
+static int scroll_list(chat_app *app, int height)
 {
     const chat_state *state = &app->state;
     const chat_conversation *wanted = app->renaming                   ? app->renaming
@@ -149,20 +149,19 @@ static void scroll_list(chat_app *app, int height)
     app->listed = state->current;
     if (app->list_scroll > most) app->list_scroll = most;
     if (app->list_scroll < 0) app->list_scroll = 0;
+    return count;
 }
 
 static void draw_list(chat_app *app, SDL_Rect rect)
 {
     chat_draw *draw = &app->draw;
     chat_state *state = &app->state;
-    int row = px(draw, ROW), count = 0;
-    scroll_list(app, rect.h);
+    int row = px(draw, ROW), count = scroll_list(app, rect.h);
     draw_clip(draw, &rect);
     int y = rect.y - app->list_scroll;
     uint32_t before = state->count;
     for (uint32_t i = 0; i < state->count && state->count == before; i++) {
         if (!state->conversations[i]->matches) continue;
-        count++;
         if (y + row > rect.y && y < rect.y + rect.h)
             draw_row(app, state->conversations[i], (SDL_Rect){rect.x, y, rect.w, row - px(draw, 2)});
         y += row;
