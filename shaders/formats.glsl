@@ -5,7 +5,8 @@
 // neighbours, so that their words come in one load. A *unit* is 32 neighbouring weights of a row, a *quad* 4 of them.
 // unit_begin() reads what the unit's quads share (its scales), unit_quad() gives weights 4 q .. 4 q + 3 as they are in
 // the model: exactly for every format but Q6_K (one rounding) and those with a minimum (Q4_1, Q5_1, Q2_K, Q4_K, Q5_K:
-// a product and a sum are rounded once each).
+// a product and a sum are rounded once each). Where weights are integers with scales, unit_bytes() gives the integers of
+// a quad: a weight is scale * (byte - BYTE_OFFSET) + minimum.
 #ifndef SX_FORMATS_GLSL
 #define SX_FORMATS_GLSL
 
@@ -25,14 +26,41 @@
 #define FORMAT_IQ4_NL 13
 #define FORMAT_MXFP4 14
 
+// Bytes are signed ones, or so small that it makes no difference.
+#define SIGNED_BYTES (FORMAT == FORMAT_Q8_0 || FORMAT == FORMAT_IQ4_NL || FORMAT == FORMAT_MXFP4)
+// There is a minimum (which is negative for K formats); else it is 0.
+#define HAS_MINIMUM \
+    (FORMAT == FORMAT_Q4_1 || FORMAT == FORMAT_Q5_1 || FORMAT == FORMAT_Q2_K || FORMAT == FORMAT_Q4_K || \
+     FORMAT == FORMAT_Q5_K)
+// A unit's halves have scales (and minimums) of their own.
+#define HAS_HALVES (FORMAT == FORMAT_Q2_K || FORMAT == FORMAT_Q3_K || FORMAT == FORMAT_Q6_K)
+#if FORMAT == FORMAT_Q4_0
+#define BYTE_OFFSET 8
+#elif FORMAT == FORMAT_Q5_0
+#define BYTE_OFFSET 16
+#elif FORMAT == FORMAT_Q3_K
+#define BYTE_OFFSET 4
+#elif FORMAT == FORMAT_Q6_K
+#define BYTE_OFFSET 32
+#else
+#define BYTE_OFFSET 0
+#endif
+
+// SwiftShader (SHUFFLE 4) shifts the lanes of a vector one by one, which costs more than all else that a weight takes. So
+// its kernels convert a byte where it stands in its word and scale it down, both exactly. Not with MXFP4, whose scales
+// may be so small that they would vanish.
+#define WITHOUT_SHIFTS (SHUFFLE == 4 && FORMAT != FORMAT_MXFP4)
+
 const uint TILE_ROWS = 32;
 const uint UNIT = 32;
 const uint TILE_LANES = TILE_ROWS / LANE_ROWS; // neighbouring elements of `weight` that hold one word of the tile's rows
 
 #if LANE_ROWS == 4
 #define EACH_COMPONENT(FUNCTION, words) vec4(FUNCTION(words.x), FUNCTION(words.y), FUNCTION(words.z), FUNCTION(words.w))
+#define EACH_WORD(FUNCTION, words) uvec4(FUNCTION(words.x), FUNCTION(words.y), FUNCTION(words.z), FUNCTION(words.w))
 #else
 #define EACH_COMPONENT(FUNCTION, words) FUNCTION(words)
+#define EACH_WORD(FUNCTION, words) FUNCTION(words)
 #endif
 
 struct Unit {
@@ -67,10 +95,10 @@ WORDS row_word(uint row, uint word)
 float half_to_float(uint bits)
 {
     const uint magnitude = bits & 0x7FFFu;
-    uint result = (magnitude << 13) + 0x38000000u;
+    uint result = magnitude * 0x2000u + 0x38000000u; // products, not shifts: see WITHOUT_SHIFTS
     if (magnitude < 0x0400u) result = floatBitsToUint(float(magnitude) * 5.9604644775390625e-8); // 2^-24
     if (magnitude >= 0x7C00u) result += 0x38000000u;
-    return uintBitsToFloat(result | ((bits & 0x8000u) << 16));
+    return uintBitsToFloat(result | (bits & 0x8000u) * 0x10000u);
 }
 
 FLOATS half_scale(WORDS word, uint half_index)
@@ -81,16 +109,42 @@ FLOATS half_scale(WORDS word, uint half_index)
 
 Quad unsigned_bytes(WORDS word)
 {
+#if WITHOUT_SHIFTS
+    // Nowhere is the highest bit set.
+    return Quad(FLOATS(INTS(word & 0xFFu)), 0.00390625 * FLOATS(INTS(word & 0xFF00u)),
+                0.0000152587890625 * FLOATS(INTS(word & 0xFF0000u)),
+                5.9604644775390625e-8 * FLOATS(INTS(word & 0xFF000000u)));
+#else
     return Quad(FLOATS(word & 255u), FLOATS((word >> 8) & 255u), FLOATS((word >> 16) & 255u), FLOATS(word >> 24));
+#endif
 }
 
-FLOATS signed_byte(WORDS word, uint byte)
+INTS signed_byte(WORDS word, uint byte)
 {
-    return FLOATS(INTS(word << (24u - 8u * byte)) >> 24);
+    return INTS(word << (24u - 8u * byte)) >> 24;
+}
+
+// The bytes, divided by SIGNED_UNIT.
+Quad signed_bytes(WORDS word)
+{
+#if WITHOUT_SHIFTS
+#define SIGNED_UNIT 5.9604644775390625e-8 // 2^-24
+    return Quad(FLOATS(INTS(word * 0x1000000u)), FLOATS(INTS((word * 0x10000u) & 0xFF000000u)),
+                FLOATS(INTS((word * 0x100u) & 0xFF000000u)), FLOATS(INTS(word & 0xFF000000u)));
+#else
+#define SIGNED_UNIT 1.0
+    return Quad(FLOATS(signed_byte(word, 0u)), FLOATS(signed_byte(word, 1u)), FLOATS(signed_byte(word, 2u)),
+                FLOATS(signed_byte(word, 3u)));
+#endif
+}
+
+Quad scaled(FLOATS scale, Quad quad)
+{
+    return Quad(scale * quad.k0, scale * quad.k1, scale * quad.k2, scale * quad.k3);
 }
 
 // scale * (quad - offset)
-Quad scaled(FLOATS scale, Quad quad, float offset)
+Quad scaled_with_offset(FLOATS scale, Quad quad, float offset)
 {
     return Quad(scale * (quad.k0 - offset), scale * (quad.k1 - offset), scale * (quad.k2 - offset),
                 scale * (quad.k3 - offset));
@@ -177,11 +231,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     const uint group = (index >> 1) * 17u, block = index & 1u;
     return make_unit(row, group + 8u * block, half_scale(row_word(row, group + 16u), block));
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    const WORDS word = row_word(unit.row, unit.quants + q);
-    return scaled(unit.scale[0],
-                  Quad(signed_byte(word, 0u), signed_byte(word, 1u), signed_byte(word, 2u), signed_byte(word, 3u)), 0.0);
+    return row_word(unit.row, unit.quants + q);
 }
 #endif
 
@@ -208,15 +260,15 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
 #endif
 
 #if FORMAT == FORMAT_Q4_0
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    return scaled(unit.scale[0], unsigned_bytes(block_nibbles(unit, q)), 8.0);
+    return block_nibbles(unit, q);
 }
 #endif
 
 #if FORMAT == FORMAT_IQ4_NL || FORMAT == FORMAT_MXFP4
-// The value of a nibble from a table of 16 signed bytes in 4 words.
-float nibble_value(uint nibble)
+// The value of a nibble from a table of 16 signed bytes in 4 words, in the lowest byte.
+uint nibble_byte(uint nibble)
 {
 #if FORMAT == FORMAT_IQ4_NL
     const uvec4 table = uvec4(0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u);
@@ -226,19 +278,17 @@ float nibble_value(uint nibble)
     const uint low = (nibble & 4u) == 0u ? table.x : table.y;
     const uint high = (nibble & 4u) == 0u ? table.z : table.w;
     const uint word = (nibble & 8u) == 0u ? low : high;
-    return float(int(word << (24u - 8u * (nibble & 3u))) >> 24);
+    return (word >> (8u * (nibble & 3u))) & 255u;
 }
-FLOATS nibble_values(WORDS nibbles)
+uint nibble_bytes(uint nibbles)
 {
-    return EACH_COMPONENT(nibble_value, nibbles);
+    return nibble_byte(nibbles & 15u) | (nibble_byte((nibbles >> 8) & 15u) << 8) |
+           (nibble_byte((nibbles >> 16) & 15u) << 16) | (nibble_byte(nibbles >> 24) << 24);
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    const WORDS n = block_nibbles(unit, q);
-    return scaled(unit.scale[0],
-                  Quad(nibble_values(n & 15u), nibble_values((n >> 8) & 15u), nibble_values((n >> 16) & 15u),
-                       nibble_values(n >> 24)),
-                  0.0);
+    const WORDS nibbles = block_nibbles(unit, q);
+    return EACH_WORD(nibble_bytes, nibbles);
 }
 #endif
 
@@ -250,9 +300,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     unit.high_bits = row_word(row, group + 8u + block);
     return unit;
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    return scaled(unit.scale[0], unsigned_bytes(block_nibbles(unit, q) | (bits_to_bytes(unit.high_bits, q) << 4)), 16.0);
+    return block_nibbles(unit, q) | (bits_to_bytes(unit.high_bits, q) << 4);
 }
 #endif
 
@@ -266,9 +316,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     unit.minimum[0] = half_scale(scales, 1u);
     return unit;
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    return scaled_from(unit.scale[0], unsigned_bytes(block_nibbles(unit, q)), unit.minimum[0]);
+    return block_nibbles(unit, q);
 }
 #endif
 
@@ -281,10 +331,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     unit.high_bits = row_word(row, index * 6u + 1u);
     return unit;
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    return scaled_from(unit.scale[0], unsigned_bytes(block_nibbles(unit, q) | (bits_to_bytes(unit.high_bits, q) << 4)),
-                       unit.minimum[0]);
+    return block_nibbles(unit, q) | (bits_to_bytes(unit.high_bits, q) << 4);
 }
 #endif
 
@@ -301,11 +350,6 @@ WORDS k_high(Unit unit, uint q, uint mask)
     return (row_word(unit.row, unit.high + q) >> unit.high_shift) & mask;
 }
 
-FLOATS half_of(FLOATS halves[2], uint q)
-{
-    return q < 4u ? halves[0] : halves[1];
-}
-
 #if FORMAT == FORMAT_Q2_K
 Unit unit_begin(uint row, uint index, uint words_per_row)
 {
@@ -316,9 +360,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
                 FLOATS[2](scale * FLOATS(scales & 15u), scale * FLOATS((scales >> 8) & 15u)),
                 FLOATS[2](minimum * FLOATS((scales >> 4) & 15u), minimum * FLOATS((scales >> 12) & 15u)));
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    return scaled_from(half_of(unit.scale, q), unsigned_bytes(k_quants(unit, q, 0x03030303u)), half_of(unit.minimum, q));
+    return k_quants(unit, q, 0x03030303u);
 }
 #endif
 
@@ -337,10 +381,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
                 FLOATS[2](factor * q3_scale(row, group + 24u, 2u * j), factor * q3_scale(row, group + 24u, 2u * j + 1u)),
                 FLOATS[2](FLOATS(0.0), FLOATS(0.0)));
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    const WORDS n = k_quants(unit, q, 0x03030303u) | (k_high(unit, q, 0x01010101u) << 2);
-    return scaled(half_of(unit.scale, q), unsigned_bytes(n), 4.0);
+    return k_quants(unit, q, 0x03030303u) | (k_high(unit, q, 0x01010101u) << 2);
 }
 #endif
 
@@ -376,9 +419,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     unit.quants += 4u;
     return unit;
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    return scaled_from(unit.scale[0], unsigned_bytes(k_quants(unit, q, 0x0F0F0F0Fu)), unit.minimum[0]);
+    return k_quants(unit, q, 0x0F0F0F0Fu);
 }
 #endif
 
@@ -392,10 +435,9 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     unit.high_shift = index & 7u;
     return unit;
 }
-Quad unit_quad(Unit unit, uint q)
+WORDS unit_bytes(Unit unit, uint q)
 {
-    const WORDS n = k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x01010101u) << 4);
-    return scaled_from(unit.scale[0], unsigned_bytes(n), unit.minimum[0]);
+    return k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x01010101u) << 4);
 }
 #endif
 
@@ -406,13 +448,38 @@ Unit unit_begin(uint row, uint index, uint words_per_row)
     const WORDS scales = row_word(row, group + 48u + (j >> 1)) >> (16u * (j & 1u));
     const FLOATS factor = half_scale(row_word(row, group + 52u), 0u);
     return Unit(row, group + 16u * (j >> 2) + 8u * (quarter & 1u), 2u * (quarter & 2u), group + 32u + 8u * (j >> 2),
-                2u * quarter, WORDS(0u), FLOATS[2](factor * signed_byte(scales, 0u), factor * signed_byte(scales, 1u)),
+                2u * quarter, WORDS(0u),
+                FLOATS[2](factor * FLOATS(signed_byte(scales, 0u)), factor * FLOATS(signed_byte(scales, 1u))),
                 FLOATS[2](FLOATS(0.0), FLOATS(0.0)));
 }
+WORDS unit_bytes(Unit unit, uint q)
+{
+    return k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x03030303u) << 4);
+}
+#endif
+
+// ---- The weights of formats whose quads are bytes -------------------------------------------------------------------
+
+#if FORMAT > FORMAT_BF16
+FLOATS half_of(FLOATS halves[2], uint q)
+{
+#if HAS_HALVES
+    return q < 4u ? halves[0] : halves[1];
+#else
+    return halves[0];
+#endif
+}
+
 Quad unit_quad(Unit unit, uint q)
 {
-    const WORDS n = k_quants(unit, q, 0x0F0F0F0Fu) | (k_high(unit, q, 0x03030303u) << 4);
-    return scaled(half_of(unit.scale, q), unsigned_bytes(n), 32.0);
+    const WORDS bytes = unit_bytes(unit, q);
+#if SIGNED_BYTES
+    return scaled(SIGNED_UNIT * half_of(unit.scale, q), signed_bytes(bytes));
+#elif HAS_MINIMUM
+    return scaled_from(half_of(unit.scale, q), unsigned_bytes(bytes), half_of(unit.minimum, q));
+#else
+    return scaled_with_offset(half_of(unit.scale, q), unsigned_bytes(bytes), float(BYTE_OFFSET));
+#endif
 }
 #endif
 

@@ -4,17 +4,9 @@
 // workgroup makes 32 outputs (one tile) for ROWS activation rows: an invocation owns LANE_ROWS neighbouring weight rows,
 // so that one activation serves as many products, and every K_SPLIT-th unit of 32 columns; the parts are added in order
 // through shared memory. So an output is summed in an order that depends on nothing but the columns, and equal
-// activations give equal bits whatever ROWS is.
-//
-// SHUFFLE is 0, or the subgroup size (4 or 8) for drivers that run on a CPU: they load a value that is the same for all
-// lanes once for each lane, so the lanes load different activations and hand them round. Dispatched by sx_op_linear.
+// activations give equal bits whatever ROWS is. Dispatched by sx_op_linear and sx_op_expert_linear.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#if SHUFFLE
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_ballot : require
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 #include "common.glsl"
 #include "shared.h"
 #include "format_types.glsl"
@@ -23,17 +15,7 @@
 layout(local_size_x = LANES, local_size_y = K_SPLIT) in;
 #include "linear.glsl"
 #include "rows.glsl"
-#include "shuffle.glsl"
 
-void accumulate(inout FLOATS sum, Quad w, float v0, float v1, float v2, float v3)
-{
-    sum = add_product(sum, w.k0, v0);
-    sum = add_product(sum, w.k1, v1);
-    sum = add_product(sum, w.k2, v2);
-    sum = add_product(sum, w.k3, v3);
-}
-
-#if K_SPLIT > 1
 // Rows whose parts are added at once: as many as 16 KiB of shared memory hold.
 #if K_SPLIT * ROWS > 128
 #define PART_ROWS (128 / K_SPLIT)
@@ -41,7 +23,6 @@ void accumulate(inout FLOATS sum, Quad w, float v0, float v1, float v2, float v3
 #define PART_ROWS ROWS
 #endif
 shared FLOATS parts[K_SPLIT * PART_ROWS * LANES];
-#endif
 
 void main()
 {
@@ -71,35 +52,14 @@ void main()
 #else
         const uint quads = UNIT / 4u;
 #endif
-#if SHUFFLE
-        for (uint q = 0; q < quads; q += SHUFFLE / 4u) {
-            const uint column = min(index * UNIT + 4u * q + own_value(), ((p.columns + 3u) & ~3u) - 1u);
-#define LOAD(m) const float v##m = x.data[x##m + column];
-            EACH_ROW(LOAD)
-            const Quad w = quad_weights(unit, index, q);
-#define MULTIPLY(m) accumulate(sum##m, w, VALUE(v##m, 0u), VALUE(v##m, 1u), VALUE(v##m, 2u), VALUE(v##m, 3u));
-            EACH_ROW(MULTIPLY)
-#if SHUFFLE == 8
-            const Quad w2 = quad_weights(unit, index, q + 1u);
-#define MULTIPLY2(m) accumulate(sum##m, w2, VALUE(v##m, 4u), VALUE(v##m, 5u), VALUE(v##m, 6u), VALUE(v##m, 7u));
-            EACH_ROW(MULTIPLY2)
-#endif
-        }
-#else
         for (uint q = 0; q < quads; ++q) {
             const Quad w = quad_weights(unit, index, q);
             const uint column = index * (UNIT / 4u) + q;
-#define MULTIPLY(m) \
-    { \
-        const vec4 v = x.data[x##m / 4u + column]; \
-        accumulate(sum##m, w, v.x, v.y, v.z, v.w); \
-    }
+#define MULTIPLY(m) sum##m = add_products(sum##m, w, x.data[x##m / 4u + column]);
             EACH_ROW(MULTIPLY)
         }
-#endif
     }
 
-#if K_SPLIT > 1
     for (uint from = 0; from < ROWS; from += PART_ROWS) {
 #define SHARE(m) \
     if (m >= from && m < from + PART_ROWS) parts[(part * PART_ROWS + (m - from)) * LANES + lane] = sum##m;
@@ -114,8 +74,4 @@ void main()
         }
         barrier();
     }
-#else
-#define STORE(m) store(first + m, i, sum##m);
-    EACH_ROW(STORE)
-#endif
 }

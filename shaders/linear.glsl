@@ -46,6 +46,14 @@ FLOATS add_product(FLOATS sum, FLOATS weights, float value)
     return s;
 }
 
+FLOATS add_products(FLOATS sum, Quad w, vec4 v)
+{
+    sum = add_product(sum, w.k0, v.x);
+    sum = add_product(sum, w.k1, v.y);
+    sum = add_product(sum, w.k2, v.z);
+    return add_product(sum, w.k3, v.w);
+}
+
 Quad quad_weights(Unit unit, uint index, uint q)
 {
     Quad w = unit_quad(unit, q);

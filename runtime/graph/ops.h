@@ -66,7 +66,7 @@ typedef struct sx_norm_args {
 void sx_op_rms_norm(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_norm_args *args);
 
 // out[r, out_offset + i] = sum_k weight[i, k] * x[r, k] + bias[i] + residual[r, i]           shaders/linear.comp
-//                                                                                         shaders/linear_tiled.comp
+//                                                              shaders/linear_shuffle.comp, shaders/linear_tiled.comp
 typedef struct sx_linear_args {
     const sx_matrix *weight;
     sx_gpu_binding x;    // [rows, x_stride]; up to 3 values behind the columns of a row are read: they must be finite
@@ -95,7 +95,7 @@ void sx_op_route(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_bin
 
 // out[r * used + k, out_offset + i] = sum_j W[routes[r, k].expert][i, j] * x[..., j], where x's row is r, or
 // r * used + k when `x_of_route`. Every product of a row with an expert is summed by itself: batch invariant.
-//                                                                                  shaders/linear.comp with EXPERTS
+//                                           shaders/linear.comp and shaders/linear_shuffle.comp with EXPERTS
 typedef struct sx_expert_linear_args {
     const sx_expert_stack *weight;
     sx_gpu_binding routes; // SxRoute [rows, used]
