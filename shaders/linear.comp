@@ -4,9 +4,13 @@
 // workgroup makes 32 outputs (one tile) for ROWS activation rows: an invocation owns LANE_ROWS neighbouring weight rows,
 // so that one activation serves as many products, and every K_SPLIT-th unit of 32 columns; the parts are added in order
 // through shared memory. So an output is summed in an order that depends on nothing but the columns, and equal
-// activations give equal bits whatever ROWS is. Dispatched by sx_op_linear and sx_op_expert_linear.
+// activations give equal bits whatever ROWS is. With PACKED x is in bytes (packed.glsl) and a unit's products are added
+// as integers. Dispatched by sx_op_linear and sx_op_expert_linear.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#if PACKED && !WGSL
+#extension GL_EXT_spirv_intrinsics : require
+#endif
 #include "common.glsl"
 #include "shared.h"
 #include "format_types.glsl"
@@ -47,6 +51,15 @@ void main()
 
     for (uint index = part; index < units; index += K_SPLIT) {
         const Unit unit = unit_begin(row, index, p.words_per_row);
+#if PACKED
+        const UnitBytes w = bytes_of_unit(unit);
+#define ADD_UNIT(m) \
+    { \
+        const uint at = (x##m + SX_PACKED_WORDS * index) / 4u; \
+        sum##m = add_unit(sum##m, unit.scale, unit.minimum, w, x.data[at], x.data[at + 1u], x.data[at + 2u]); \
+    }
+        EACH_ROW(ADD_UNIT)
+#else
 #if FORMAT <= FORMAT_BF16
         const uint quads = min((p.columns - index * UNIT + 3u) / 4u, UNIT / 4u);
 #else
@@ -58,6 +71,7 @@ void main()
 #define MULTIPLY(m) sum##m = add_products(sum##m, w, x.data[x##m / 4u + column]);
             EACH_ROW(MULTIPLY)
         }
+#endif
     }
 
     for (uint from = 0; from < ROWS; from += PART_ROWS) {

@@ -1,5 +1,6 @@
 // What the kernels of linear ops share: parameters, buffers, the weights of a quad, products and stores. The includer
-// defines FORMAT, LANE_ROWS, SHUFFLE and, for layers of experts, EXPERTS, and has included shared.h and format_types.glsl.
+// defines FORMAT, LANE_ROWS, SHUFFLE, EXPERTS for layers of experts and PACKED for packed activations, and has included
+// shared.h and format_types.glsl.
 #ifndef SX_LINEAR_GLSL
 #define SX_LINEAR_GLSL
 
@@ -10,7 +11,7 @@ layout(binding = 0, std140) uniform Parameters {
     uint first_row;  // of the whole matrix, where this is a piece of it: index into bias, residual and out
     uint rows;       // activation rows
     uint row_blocks; // ceil(rows / ROWS)
-    uint x_stride;   // a multiple of 4; the up to 3 values behind `columns` are finite
+    uint x_stride;   // words, a multiple of 4; the up to 3 floats behind `columns` are finite
     uint out_stride;
     uint out_offset;
     uint residual_stride;
@@ -23,7 +24,9 @@ layout(binding = 0, std140) uniform Parameters {
 #endif
 } p;
 layout(binding = 1, std430) readonly buffer Weight { WORDS data[]; } weight;
-#if SHUFFLE
+#if PACKED
+layout(binding = 2, std430) readonly buffer X { uvec4 data[]; } x; // rows as packed.glsl lays them out
+#elif SHUFFLE
 layout(binding = 2, std430) readonly buffer X { float data[]; } x;
 #else
 layout(binding = 2, std430) readonly buffer X { vec4 data[]; } x;
@@ -38,6 +41,9 @@ layout(binding = 5, std430) writeonly buffer Out { float data[]; } result;
 #endif
 
 #include "formats.glsl"
+#if PACKED
+#include "packed.glsl"
+#endif
 
 // The one place where products are added, in every kernel.
 FLOATS add_product(FLOATS sum, FLOATS weights, float value)

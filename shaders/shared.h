@@ -26,6 +26,7 @@
 #define SX_MAX_PERIOD 256      // longest repetition the loop guard sees, in tokens
 #define SX_SIGNAL_WINDOW 10    // scores the momentum, mean and paragraph_mean smoothings remember
 #define SX_SIGNALS 3           // confidence, progress, remain
+#define SX_PACKED_WORDS 12     // of a block of 32 activations in bytes (packed.glsl)
 #define SX_MAX_CANDIDATES 1520 // K + (SX_MAX_PATH - 2) * K * K, rounded up to a multiple of 16
 #define SX_DIRECT 0xFFFFFFFFu  // as a batch's base: every position p stands in slot first_slot[row] + p
 #define SX_NONE 0xFFFFFFFFu    // no row, no token, no position

@@ -383,6 +383,10 @@ def main():
     parser.add_argument("--only", help="compile and report only the kernels whose name contains this; writes nothing")
     arguments = parser.parse_args()
     kernels = parse_list(os.path.join(arguments.shaders, "kernels.txt"))
+    if arguments.wgsl:
+        for kernel in kernels:
+            if "int_dot" in kernel.needs:
+                kernel.defines.append("WGSL=1")
     if arguments.only:
         kernels = [kernel for kernel in kernels if arguments.only in kernel.name]
     builder = Builder(arguments)

@@ -26,6 +26,21 @@ function withDirectives(text) {
     return [...enables, "enable subgroups;", "diagnostic(off, subgroup_uniformity);", body].join("\n");
 }
 
+// The function dot4I8Packed of packed.glsl becomes WGSL's own: naga numbers its parameters and keeps its name in the
+// function's, so the body is what changes.
+function withIntegerDots(text) {
+    const form = /(fn dot4I8Packed\w*\(\w+: (ptr<function, )?u32>?, \w+: (?:ptr<function, )?u32>?\) -> i32 \{)/;
+    const match = form.exec(text);
+    if (!match) {
+        if (/dot4I8Packed/.test(text)) throw new Error("dot4I8Packed is not of the form known here");
+        return text;
+    }
+    const begin = match.index + match[0].length;
+    const [a, b] = [...match[0].matchAll(/(\w+): /g)].map(([, name]) => (match[2] ? `(*${name})` : name));
+    const body = `\n    return dot4I8Packed(${a}, ${b});\n`;
+    return "requires packed_4x8_integer_dot_product;\n" + text.slice(0, begin) + body + text.slice(closingBrace(text, begin));
+}
+
 // WGSL has no buffers that are only written, and naga refuses them; glslc says `writeonly` of a member or, in newer
 // versions, of the whole variable.
 function withoutWriteOnly(bytes) {
@@ -85,7 +100,7 @@ function translate(job) {
                     throw new Error("a storage buffer's declaration is not of the form known here: " + line);
                 }
             }
-            return withDirectives(text);
+            return withIntegerDots(withDirectives(text));
         } finally {
             info.free();
         }

@@ -44,9 +44,11 @@ static sx_scratch_size scratch_size(const sx_engine *engine, const sx_buffers_si
     sx_scratch_size scratch = {.rows = engine->prefill_limit};
     const uint32_t splits = sx_tape_splits(size->reach, size->reach);
     for (uint32_t i = 0; i < engine->hparams.layers; i++)
-        sx_scratch_size_add(&scratch, &engine->target.layers[i], splits);
+        sx_scratch_size_add(&scratch, &engine->target.layers[i], splits, engine->ops.packs);
     for (uint32_t i = 0; with_draft(engine, size) && i < engine->draft.layer_count; i++)
-        sx_scratch_size_add(&scratch, &engine->draft.layers[i], splits);
+        sx_scratch_size_add(&scratch, &engine->draft.layers[i], splits, engine->ops.packs);
+    const uint32_t fused = engine->draft.aux_count * engine->draft.target_hidden;
+    if (with_draft(engine, size) && scratch.packed && scratch.packed < fused) scratch.packed = (fused + 31) / 32 * 32;
     return scratch;
 }
 

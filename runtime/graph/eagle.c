@@ -129,6 +129,7 @@ static void fuse(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buff
                  &(sx_linear_args){.weight = &eagle->fc,
                                    .x = sx_whole(x),
                                    .x_stride = width,
+                                   .packed = sx_pack_input(pass, pass->rows, sx_whole(x), width, &eagle->fc, 1),
                                    .bias = eagle->fc_bias,
                                    .out = sx_whole(b->feature_in),
                                    .out_stride = eagle->hidden});
@@ -186,6 +187,7 @@ static void head(const sx_pass *pass, const sx_eagle *eagle, sx_gpu_buffer *feat
                  &(sx_linear_args){.weight = &eagle->head,
                                    .x = x,
                                    .x_stride = eagle->hidden,
+                                   .packed = sx_pack_input(pass, pass->rows, x, eagle->hidden, &eagle->head, 1),
                                    .out = sx_whole(logits),
                                    .out_stride = eagle->vocabulary});
 }

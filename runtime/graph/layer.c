@@ -8,7 +8,12 @@ static void grow(uint32_t *value, uint32_t candidate)
     if (*value < candidate) *value = candidate;
 }
 
-void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits)
+static uint32_t round_to_blocks(uint32_t columns)
+{
+    return (columns + 31) / 32 * 32;
+}
+
+void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits, bool packs)
 {
     const sx_attention_shape *shape = &layer->shape;
     grow(&size->hidden, layer->hidden);
@@ -17,11 +22,16 @@ void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t 
     grow(&size->routes, layer->experts_used);
     grow(&size->q, shape->heads * shape->head_dim);
     grow(&size->qkv, (shape->heads + 2 * shape->kv_heads) * shape->head_dim);
+    if (packs) {
+        grow(&size->packed, round_to_blocks(2 * layer->hidden));
+        grow(&size->packed, round_to_blocks(layer->ffn));
+        grow(&size->packed, round_to_blocks(shape->heads * shape->head_dim));
+    }
     const uint64_t partial = sx_attention_scratch_size(shape, size->rows, splits);
     if (size->partial < partial) size->partial = partial;
 }
 
-enum { PARTS = 13 };
+enum { PARTS = 14 };
 
 static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, sx_buffer_part parts[PARTS])
 {
@@ -37,6 +47,7 @@ static void list_parts(sx_scratch *scratch, const sx_scratch_size *size, sx_buff
         {&scratch->partial, size->partial, "attention partials"},
         {&scratch->gate_up, row * size->ffn * 2, "gate and up"},
         {&scratch->unit, row * size->ffn, "gated unit"},
+        {&scratch->packed, row * sx_packed_words(size->packed), "packed activations"},
         {&scratch->router, row * size->experts, "router"},
         {&scratch->routes, row / sizeof(float) * size->routes * sizeof(SxRoute), "routes"},
         {&scratch->expert_out, row * size->routes * size->hidden, "expert outputs"},
@@ -69,15 +80,30 @@ void sx_scratch_destroy(sx_gpu *gpu, sx_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
+sx_gpu_binding sx_pack_input(const sx_pass *pass, uint32_t rows, sx_gpu_binding x, uint32_t x_stride,
+                             const sx_matrix *matrices, uint32_t count)
+{
+    const sx_gpu_binding none = {0};
+    uint32_t packing = 0;
+    while (packing < count && !sx_format_packs(matrices[packing].format))
+        packing++;
+    if (!pass->ops->packs || packing == count) return none;
+    const sx_gpu_binding packed = sx_whole(pass->scratch->packed);
+    sx_op_pack_rows(pass->ops, pass->tape, rows, x, x_stride, matrices[packing].columns, packed);
+    return packed;
+}
+
 static void project_qkv(const sx_pass *pass, const sx_layer *layer, sx_gpu_binding x, uint32_t x_stride)
 {
     const uint32_t stride = (layer->shape.heads + 2 * layer->shape.kv_heads) * layer->shape.head_dim;
+    const sx_gpu_binding packed = sx_pack_input(pass, pass->rows, x, x_stride, layer->qkv, layer->qkv_count);
     uint32_t offset = 0;
     for (uint32_t i = 0; i < layer->qkv_count; i++) {
         sx_op_linear(pass->ops, pass->tape, pass->rows,
                      &(sx_linear_args){.weight = &layer->qkv[i],
                                        .x = x,
                                        .x_stride = x_stride,
+                                       .packed = packed,
                                        .bias = layer->qkv_bias[i],
                                        .out = sx_whole(pass->scratch->qkv),
                                        .out_stride = stride,
@@ -92,7 +118,12 @@ static void project_back(const sx_pass *pass, const sx_layer *layer, const sx_ma
                          sx_gpu_binding out)
 {
     const uint32_t hidden = layer->hidden;
-    sx_linear_args linear = {.weight = weight, .x = x, .x_stride = x_stride, .bias = bias, .out_stride = hidden};
+    sx_linear_args linear = {.weight = weight,
+                             .x = x,
+                             .x_stride = x_stride,
+                             .packed = sx_pack_input(pass, pass->rows, x, x_stride, weight, 1),
+                             .bias = bias,
+                             .out_stride = hidden};
     if (!post_norm.size) {
         linear.residual = residual;
         linear.residual_stride = hidden;
@@ -128,12 +159,15 @@ static void norm_hidden(const sx_pass *pass, const sx_layer *layer, sx_gpu_buffe
 static void feed_forward(const sx_pass *pass, const sx_layer *layer)
 {
     const sx_scratch *scratch = pass->scratch;
+    const sx_gpu_binding packed =
+        sx_pack_input(pass, pass->rows, sx_whole(scratch->normed), layer->hidden, layer->gate_up, layer->gate_up_count);
     uint32_t offset = 0;
     for (uint32_t i = 0; i < layer->gate_up_count; i++) {
         sx_op_linear(pass->ops, pass->tape, pass->rows,
                      &(sx_linear_args){.weight = &layer->gate_up[i],
                                        .x = sx_whole(scratch->normed),
                                        .x_stride = layer->hidden,
+                                       .packed = packed,
                                        .out = sx_whole(scratch->gate_up),
                                        .out_stride = 2 * layer->ffn,
                                        .out_offset = offset});
@@ -148,16 +182,20 @@ static void feed_forward(const sx_pass *pass, const sx_layer *layer)
 static void expert_linear(const sx_pass *pass, const sx_layer *layer, const sx_expert_stack *weight, sx_gpu_buffer *x,
                           bool x_of_route, sx_gpu_buffer *out, uint32_t out_stride, uint32_t out_offset)
 {
-    sx_op_expert_linear(pass->ops, pass->tape, pass->rows,
-                        &(sx_expert_linear_args){.weight = weight,
-                                                 .routes = sx_whole(pass->scratch->routes),
-                                                 .used = layer->experts_used,
-                                                 .x = sx_whole(x),
-                                                 .x_stride = weight->matrix.columns,
-                                                 .x_of_route = x_of_route,
-                                                 .out = sx_whole(out),
-                                                 .out_stride = out_stride,
-                                                 .out_offset = out_offset});
+    const uint32_t x_rows = pass->rows * (x_of_route ? layer->experts_used : 1);
+    const sx_matrix *matrix = &weight->matrix;
+    sx_op_expert_linear(
+        pass->ops, pass->tape, pass->rows,
+        &(sx_expert_linear_args){.weight = weight,
+                                 .routes = sx_whole(pass->scratch->routes),
+                                 .used = layer->experts_used,
+                                 .x = sx_whole(x),
+                                 .x_stride = matrix->columns,
+                                 .x_of_route = x_of_route,
+                                 .packed = sx_pack_input(pass, x_rows, sx_whole(x), matrix->columns, matrix, 1),
+                                 .out = sx_whole(out),
+                                 .out_stride = out_stride,
+                                 .out_offset = out_offset});
 }
 
 static void expert_feed_forward(const sx_pass *pass, const sx_layer *layer)

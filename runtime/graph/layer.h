@@ -46,6 +46,7 @@ typedef struct sx_scratch {
     sx_gpu_buffer *partial;   // attention's partial sums
     sx_gpu_buffer *gate_up;   // [rows, 2I]
     sx_gpu_buffer *unit;      // [rows, I]
+    sx_gpu_buffer *packed;    // the input of a linear op, packed; NULL where ops do not pack
     // Only where there are layers of experts, else NULL.
     sx_gpu_buffer *router;     // [rows, experts]
     sx_gpu_buffer *routes;     // SxRoute [rows, experts_used]
@@ -58,9 +59,10 @@ typedef struct sx_scratch_size {
     uint32_t rows;                // of a pass, at most
     uint32_t hidden, ffn, qkv, q; // elements of a row
     uint32_t experts, routes;     // elements of a row, 0 for dense models
+    uint32_t packed;              // most columns of a linear op that packs, rounded up to blocks; 0: none does
     uint64_t partial;             // bytes
 } sx_scratch_size;
-void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits);
+void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits, bool packs);
 uint64_t sx_scratch_bytes(const sx_scratch_size *size);
 sx_status sx_scratch_create(sx_gpu *gpu, const sx_scratch_size *size, sx_scratch *out, sx_error *error);
 void sx_scratch_destroy(sx_gpu *gpu, sx_scratch *scratch);
@@ -74,6 +76,11 @@ typedef struct sx_pass {
     uint32_t splits; // positions below splits * SX_ATTENTION_SPLIT are served
     sx_gpu_binding batch;
 } sx_pass;
+
+// Packs x [rows, x_stride] for linear ops on the `count` matrices, which all have as many columns: what their `packed`
+// is. Absent where ops do not pack, or the matrices of none. Holds until the next call.
+sx_gpu_binding sx_pack_input(const sx_pass *pass, uint32_t rows, sx_gpu_binding x, uint32_t x_stride,
+                             const sx_matrix *matrices, uint32_t count);
 
 // hidden = hidden + attention(rms(hidden)); hidden = hidden + ffn(rms(hidden)), in place in scratch->hidden.
 // `attention_input`: when present, [rows, input_stride] already normed input of the projections (a draft's first

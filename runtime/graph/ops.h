@@ -28,11 +28,14 @@ typedef struct sx_ops {
     sx_gpu *gpu;
     sx_gpu_buffer *nothing; // small zero buffer bound where an optional input is absent
     bool shuffle;           // where there are such kernels: those that hand values round a subgroup (CPU drivers)
+    bool packs;             // linear ops of weights that are bytes take packed activations; set by the owner
     uint32_t tiled_from;    // linear ops of so many rows or more take the kernels with tiles of both; 0: none does
 } sx_ops;
 
 sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error);
 void sx_ops_destroy(sx_ops *ops);
+// Whether the device has what packed activations are multiplied with: packed integer dot products.
+bool sx_ops_can_pack(const sx_ops *ops);
 
 // A weight matrix [rows, columns] in word-interleaved tiles (model/quant.h), cut into pieces of whole tiles where it is
 // larger than one binding may be.
@@ -74,10 +77,21 @@ typedef struct sx_linear_args {
     sx_gpu_binding bias; // optional, float32 [weight rows]
     sx_gpu_binding residual; // optional, [rows, residual_stride]; not the same buffer as out
     uint32_t residual_stride;
+    sx_gpu_binding packed; // optional: x packed; read instead of x where sx_format_packs(weight->format)
     sx_gpu_binding out;
     uint32_t out_stride, out_offset;
 } sx_linear_args;
 void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args);
+
+// out = x rounded to bytes in blocks of 32: block b of row r is SX_PACKED_WORDS words (shaders/packed.glsl). x [rows,
+// x_stride] with x_stride a multiple of 4; columns, a multiple of 32, of each row; out [rows,
+// sx_packed_words(columns)]. A block with an infinity or a NaN makes NaN of everything it is multiplied with.
+// shaders/pack_rows.comp
+void sx_op_pack_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding x, uint32_t x_stride,
+                     uint32_t columns, sx_gpu_binding out);
+uint32_t sx_packed_words(uint32_t columns); // of a row
+// Whether there are kernels for packed activations and weights of `format`: those whose weights are bytes with scales.
+bool sx_format_packs(uint32_t format);
 
 // ---- Layers of experts: a row goes through the few that its router names
 
@@ -103,7 +117,8 @@ typedef struct sx_expert_linear_args {
     sx_gpu_binding x; // [rows or rows * used, x_stride], as in sx_linear_args
     uint32_t x_stride;
     bool x_of_route;
-    sx_gpu_binding out; // [rows * used, out_stride]
+    sx_gpu_binding packed; // as in sx_linear_args
+    sx_gpu_binding out;    // [rows * used, out_stride]
     uint32_t out_stride, out_offset;
 } sx_expert_linear_args;
 void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_expert_linear_args *args);

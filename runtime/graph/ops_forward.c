@@ -30,6 +30,12 @@ sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
     return sx_gpu_buffer_create(gpu, NOTHING_SIZE, SX_GPU_STORAGE, "nothing", &ops->nothing, error);
 }
 
+bool sx_ops_can_pack(const sx_ops *ops)
+{
+    return (sx_gpu_get_info(ops->gpu)->features & SX_GPU_FEATURE_INT_DOT) &&
+           sx_gpu_kernel_usable(ops->gpu, SX_KERNEL_PACKED_LINEAR_Q8_0_M1);
+}
+
 void sx_ops_destroy(sx_ops *ops)
 {
     if (ops->gpu) sx_gpu_buffer_destroy(ops->gpu, ops->nothing);
@@ -166,13 +172,38 @@ typedef struct linear_grid {
     uint32_t matrix_rows, rows; // of a workgroup
 } linear_grid;
 
-static linear_grid linear_grid_of(const sx_ops *ops, uint32_t format, uint32_t rows)
+static linear_grid linear_grid_of(const sx_ops *ops, uint32_t format, uint32_t rows, bool packed)
 {
     char name[32];
-    snprintf(name, sizeof name, "linear_%s", ops_name_of_format(format).text);
+    snprintf(name, sizeof name, "%slinear_%s", packed ? "packed_" : "", ops_name_of_format(format).text);
     if (ops->tiled_from && rows >= ops->tiled_from) return (linear_grid){ops_kernel("%s_tiled", name), 64, 64};
     const uint32_t kernel_rows = linear_kernel_rows(rows);
-    return (linear_grid){rows_kernel(ops, name, kernel_rows), 32, kernel_rows};
+    const sx_kernel kernel = packed ? ops_kernel("%s_m%u", name, kernel_rows) : rows_kernel(ops, name, kernel_rows);
+    return (linear_grid){kernel, 32, kernel_rows};
+}
+
+bool sx_format_packs(uint32_t format)
+{
+    return format > SX_FORMAT_BF16;
+}
+
+uint32_t sx_packed_words(uint32_t columns)
+{
+    return columns / 32 * SX_PACKED_WORDS;
+}
+
+void sx_op_pack_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding x, uint32_t x_stride,
+                     uint32_t columns, sx_gpu_binding out)
+{
+    (void)ops;
+    assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS * SX_MAX_EXPERTS_USED);
+    assert(columns % 32 == 0 && x_stride >= columns && x_stride % 4 == 0);
+    const struct {
+        uint32_t blocks, count, x_stride, out_stride;
+    } parameters = {columns / 32, rows * (columns / 32), x_stride, sx_packed_words(columns)};
+    const sx_gpu_binding bindings[] = {x, out};
+    sx_gpu_tape_dispatch(tape, SX_KERNEL_PACK_ROWS, &parameters, sizeof parameters, bindings, 2,
+                         ops_ceil_div(parameters.count, 64), 1, 1);
 }
 
 void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_linear_args *args)
@@ -180,7 +211,8 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
     const sx_matrix *weight = args->weight;
     assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS);
     assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
-    const linear_grid grid = linear_grid_of(ops, weight->format, rows);
+    const bool packed = ops_present(args->packed) && sx_format_packs(weight->format);
+    const linear_grid grid = linear_grid_of(ops, weight->format, rows, packed);
     const uint32_t row_blocks = ops_ceil_div(rows, grid.rows);
     for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
         const uint32_t piece_rows = rows_of_piece(weight, piece);
@@ -193,14 +225,14 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
                         piece * weight->piece_rows,
                         rows,
                         row_blocks,
-                        args->x_stride,
+                        packed ? sx_packed_words(weight->columns) : args->x_stride,
                         args->out_stride,
                         args->out_offset,
                         args->residual_stride,
                         ops_present(args->bias),
                         ops_present(args->residual)};
-        const sx_gpu_binding bindings[] = {weight->piece[piece], args->x, ops_optional(ops, args->bias),
-                                           ops_optional(ops, args->residual), args->out};
+        const sx_gpu_binding bindings[] = {weight->piece[piece], packed ? args->packed : args->x,
+                                           ops_optional(ops, args->bias), ops_optional(ops, args->residual), args->out};
         sx_gpu_tape_dispatch(tape, grid.kernel, &parameters, sizeof parameters, bindings, 5,
                              ops_ceil_div(piece_rows, grid.matrix_rows) * row_blocks, 1, 1);
     }
@@ -226,8 +258,9 @@ void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, co
     assert(each && each % 4 == 0 && weight->rows % each == 0);
     assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
     char name[32];
-    snprintf(name, sizeof name, "expert_%s", ops_name_of_format(weight->format).text);
-    const sx_kernel kernel = rows_kernel(ops, name, 1);
+    const bool packed = ops_present(args->packed) && sx_format_packs(weight->format);
+    snprintf(name, sizeof name, "%sexpert_%s", packed ? "packed_" : "", ops_name_of_format(weight->format).text);
+    const sx_kernel kernel = packed ? ops_kernel("%s_m1", name) : rows_kernel(ops, name, 1);
     for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
         const struct {
             uint32_t words_per_row, columns, matrix_rows, first_row, rows, row_blocks, x_stride, out_stride, out_offset,
@@ -238,13 +271,14 @@ void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, co
                         .first_row = piece * weight->piece_rows,
                         .rows = routes,
                         .row_blocks = routes,
-                        .x_stride = args->x_stride,
+                        .x_stride = packed ? sx_packed_words(weight->columns) : args->x_stride,
                         .out_stride = args->out_stride,
                         .out_offset = args->out_offset,
                         .experts = weight->rows / each,
                         .piece_rows = rows_of_piece(weight, piece),
                         .x_share = args->x_of_route ? 1 : args->used};
-        const sx_gpu_binding bindings[] = {weight->piece[piece], args->x, args->routes, args->out};
+        const sx_gpu_binding bindings[] = {weight->piece[piece], packed ? args->packed : args->x, args->routes,
+                                           args->out};
         sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 4, ops_ceil_div(each, 32) * routes,
                              1, 1);
     }

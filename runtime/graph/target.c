@@ -41,10 +41,12 @@ void sx_target_logits(const sx_pass *pass, const sx_target *target, sx_gpu_bindi
                                    .eps = hparams->rms_eps,
                                    .out = normed,
                                    .out_stride = hparams->hidden});
+    const sx_gpu_binding packed = sx_pack_input(pass, pass->rows, normed, hparams->hidden, &target->head, 1);
     sx_op_linear(pass->ops, pass->tape, pass->rows,
                  &(sx_linear_args){.weight = &target->head,
                                    .x = normed,
                                    .x_stride = hparams->hidden,
+                                   .packed = packed,
                                    .out = logits,
                                    .out_stride = hparams->vocabulary});
 }

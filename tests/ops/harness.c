@@ -57,6 +57,15 @@ int harness_set_up_plain(void **state)
     return 0;
 }
 
+int harness_set_up_packed(void **state)
+{
+    harness_set_up_plain(state);
+    H.ops.packs = sx_ops_can_pack(&H.ops);
+    const sx_gpu_info *info = sx_gpu_get_info(H.gpu);
+    if (!H.ops.packs) fprintf(stderr, "%s has no packed integer dot products\n", info->name);
+    return !H.ops.packs && info->kind == SX_GPU_CPU; // software drivers have them
+}
+
 int harness_tear_down(void **state)
 {
     (void)state;
@@ -174,6 +183,38 @@ void harness_run(harness *h)
     harness_submit(h, h->tape);
     sx_gpu_tape_destroy(h->gpu, h->tape);
     h->tape = NULL;
+}
+
+sx_gpu_buffer *harness_pack(harness *h, sx_format format, sx_gpu_buffer *x, uint32_t rows, uint32_t x_stride,
+                            uint32_t columns)
+{
+    if (!h->ops.packs || !sx_format_packs(format)) return NULL;
+    sx_gpu_buffer *packed = harness_output(h, (size_t)rows * sx_packed_words(columns));
+    sx_op_pack_rows(&h->ops, h->tape, rows, harness_whole(x), x_stride, columns, harness_whole(packed));
+    return packed;
+}
+
+float *harness_unpack(harness *h, sx_gpu_buffer *packed, uint32_t rows, uint32_t columns)
+{
+    const size_t blocks = (size_t)rows * (columns / 32);
+    uint32_t *words = harness_read(h, packed, blocks * SX_PACKED_WORDS);
+    float *values = malloc(blocks * 32 * sizeof *values);
+    for (size_t b = 0; b < blocks; b++) {
+        const uint32_t *block = words + b * SX_PACKED_WORDS;
+        float scale;
+        memcpy(&scale, &block[8], sizeof scale);
+        int sums[2] = {0, 0};
+        for (int i = 0; i < 32; i++) {
+            const int byte = (int8_t)(block[i / 4] >> 8 * (i % 4) & 255);
+            sums[i / 16] += byte;
+            values[b * 32 + (size_t)i] = scale * (float)byte;
+        }
+        if ((int)block[9] != sums[0] || (int)block[10] != sums[1])
+            fail_msg("packed block %zu: sums %d and %d, not %d and %d", b, (int)block[9], (int)block[10], sums[0],
+                     sums[1]);
+    }
+    free(words);
+    return values;
 }
 
 void harness_compare(const float *got, const double *want, const double *tolerance, size_t count, const char *what)

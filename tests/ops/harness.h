@@ -21,7 +21,8 @@ void harness_close(harness *h);
 // The device of a test program, and the fixtures of its groups that open and close it.
 extern harness H;
 int harness_set_up(void **state);
-int harness_set_up_plain(void **state); // with the kernels every device can run, not those for CPU drivers
+int harness_set_up_plain(void **state);  // with the kernels every device can run, not those for CPU drivers
+int harness_set_up_packed(void **state); // with packed activations, where the device has what they take
 int harness_tear_down(void **state);
 
 // Uniform bits and numbers from a fixed seed, set anew by harness_seed (which prints it when a test fails).
@@ -49,6 +50,12 @@ void harness_begin(harness *h);
 void harness_run(harness *h);
 // Runs a finished tape once, to its end.
 void harness_submit(harness *h, sx_gpu_tape *tape);
+
+// Appends the packing of x [rows, x_stride] to h->tape where the harness packs and weights of `format` do; else NULL.
+sx_gpu_buffer *harness_pack(harness *h, sx_format format, sx_gpu_buffer *x, uint32_t rows, uint32_t x_stride,
+                            uint32_t columns);
+// What packed rows say, [rows, columns], malloc'd. Fails where the sums are not those of the bytes.
+float *harness_unpack(harness *h, sx_gpu_buffer *packed, uint32_t rows, uint32_t columns);
 
 // |got - want| <= tolerance for each of `count` values; a NaN on either side needs one on the other. `what` names the
 // case.

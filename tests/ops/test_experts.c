@@ -99,6 +99,7 @@ typedef struct expert_case {
 typedef struct expert_data {
     expert_case c;
     float *dense, *x;
+    float *rounded; // what x is when it is packed; else NULL
     SxRoute *routes;
     sx_expert_stack stack;
     uint32_t out_stride, out_offset;
@@ -128,12 +129,13 @@ static void free_data(expert_data *d)
 {
     free(d->dense);
     free(d->x);
+    free(d->rounded);
     free(d->routes);
     harness_free_matrix(&H, &d->stack.matrix);
 }
 
 // Rows [first, first + rows) of the case.
-static uint32_t *run_experts(const expert_data *d, uint32_t first, uint32_t rows)
+static uint32_t *run_experts(expert_data *d, uint32_t first, uint32_t rows)
 {
     const expert_case *c = &d->c;
     const uint32_t x_rows = c->x_of_route ? c->used : 1;
@@ -142,18 +144,24 @@ static uint32_t *run_experts(const expert_data *d, uint32_t first, uint32_t rows
         harness_input(&H, d->x + (size_t)first * x_rows * c->columns, (size_t)rows * x_rows * c->columns);
     sx_gpu_buffer *routes = harness_input(&H, d->routes + (size_t)first * c->used, 2 * (size_t)rows * c->used);
     sx_gpu_buffer *out = harness_output(&H, out_words);
+    sx_expert_linear_args args = {.weight = &d->stack,
+                                  .routes = harness_whole(routes),
+                                  .used = c->used,
+                                  .x = harness_whole(x),
+                                  .x_stride = c->columns,
+                                  .x_of_route = c->x_of_route,
+                                  .out = harness_whole(out),
+                                  .out_stride = d->out_stride,
+                                  .out_offset = d->out_offset};
     harness_begin(&H);
-    sx_op_expert_linear(&H.ops, H.tape, rows,
-                        &(sx_expert_linear_args){.weight = &d->stack,
-                                                 .routes = harness_whole(routes),
-                                                 .used = c->used,
-                                                 .x = harness_whole(x),
-                                                 .x_stride = c->columns,
-                                                 .x_of_route = c->x_of_route,
-                                                 .out = harness_whole(out),
-                                                 .out_stride = d->out_stride,
-                                                 .out_offset = d->out_offset});
+    sx_gpu_buffer *packed = harness_pack(&H, d->stack.matrix.format, x, rows * x_rows, c->columns, c->columns);
+    if (packed) args.packed = harness_whole(packed);
+    sx_op_expert_linear(&H.ops, H.tape, rows, &args);
     harness_run(&H);
+    if (packed) {
+        if (!d->rounded) d->rounded = harness_unpack(&H, packed, rows * x_rows, c->columns);
+        harness_free(&H, packed);
+    }
     uint32_t *got = harness_read(&H, out, out_words);
     harness_free(&H, x);
     harness_free(&H, routes);
@@ -165,7 +173,7 @@ static void check_route_output(const expert_data *d, uint32_t route, const uint3
 {
     const expert_case *c = &d->c;
     const float *dense = d->dense + (size_t)d->routes[route].expert * c->rows_each * c->columns;
-    const float *x = d->x + (size_t)(c->x_of_route ? route : route / c->used) * c->columns;
+    const float *x = (d->rounded ? d->rounded : d->x) + (size_t)(c->x_of_route ? route : route / c->used) * c->columns;
     double *want = malloc(c->rows_each * sizeof *want), *tolerance = malloc(c->rows_each * sizeof *tolerance);
     reference_linear(dense, c->rows_each, c->columns, x, NULL, NULL, want, tolerance);
     for (uint32_t i = 0; i < c->rows_each; i++) // as test_linear.c explains
@@ -284,6 +292,11 @@ int main(void)
         cmocka_unit_test(test_awkward_sizes),
         cmocka_unit_test(test_sum),
     };
+    const struct CMUnitTest packed[] = {
+        cmocka_unit_test(test_every_format),
+        cmocka_unit_test(test_awkward_sizes),
+    };
     return cmocka_run_group_tests_name("experts", tests, harness_set_up, harness_tear_down) +
-           cmocka_run_group_tests_name("experts, plain kernels", tests, harness_set_up_plain, harness_tear_down);
+           cmocka_run_group_tests_name("experts, plain kernels", tests, harness_set_up_plain, harness_tear_down) +
+           cmocka_run_group_tests_name("experts, packed", packed, harness_set_up_packed, harness_tear_down);
 }

@@ -23,6 +23,7 @@ typedef struct linear_case {
 typedef struct linear_data {
     linear_case c;
     float *dense, *x, *bias, *residual;
+    float *rounded; // what x is when it is packed, [rows, columns]; else NULL
     sx_matrix matrix;
     sx_gpu_buffer *x_buffer, *bias_buffer, *residual_buffer, *out;
     size_t out_words;
@@ -58,6 +59,7 @@ static void free_data(linear_data *d)
 {
     free(d->dense);
     free(d->x);
+    free(d->rounded);
     free(d->bias);
     free(d->residual);
     harness_free_matrix(&H, &d->matrix);
@@ -79,8 +81,15 @@ static uint32_t *run_linear(linear_data *d)
     if (c->bias) args.bias = harness_whole(d->bias_buffer);
     if (c->residual) args.residual = harness_whole(d->residual_buffer), args.residual_stride = c->out_stride;
     harness_begin(&H);
+    sx_gpu_buffer *packed = harness_pack(&H, d->matrix.format, d->x_buffer, c->rows, c->x_stride, c->columns);
+    if (packed) args.packed = harness_whole(packed);
     sx_op_linear(&H.ops, H.tape, c->rows, &args);
     harness_run(&H);
+    if (packed) {
+        free(d->rounded);
+        d->rounded = harness_unpack(&H, packed, c->rows, c->columns);
+        harness_free(&H, packed);
+    }
     return harness_read(&H, d->out, d->out_words);
 }
 
@@ -97,7 +106,8 @@ static void check_rows(const linear_data *d, const uint32_t *got, const char *wh
     const linear_case *c = &d->c;
     double *want = malloc(c->matrix_rows * sizeof *want), *tolerance = malloc(c->matrix_rows * sizeof *tolerance);
     for (uint32_t r = 0; r < c->rows; r++) {
-        reference_linear(d->dense, c->matrix_rows, c->columns, d->x + (size_t)r * c->x_stride, c->bias ? d->bias : NULL,
+        const float *x = d->rounded ? d->rounded + (size_t)r * c->columns : d->x + (size_t)r * c->x_stride;
+        reference_linear(d->dense, c->matrix_rows, c->columns, x, c->bias ? d->bias : NULL,
                          c->residual ? d->residual + (size_t)r * c->out_stride : NULL, want, tolerance);
         for (uint32_t i = 0; i < c->matrix_rows; i++)
             tolerance[i] = linear_tolerance(c->columns, tolerance[i]);
@@ -216,6 +226,7 @@ static void test_batch_invariance(void **state)
         for (int i = 0; i < 5; i++) {
             const uint32_t rows = others[i], first = harness_random(&H) % (33 - rows);
             linear_data part = d;
+            part.rounded = NULL;
             part.c.rows = rows;
             part.out_words = (size_t)rows * c.out_stride;
             part.x_buffer = harness_input(&H, d.x + (size_t)first * c.x_stride, (size_t)rows * c.x_stride);
@@ -225,6 +236,7 @@ static void test_batch_invariance(void **state)
                 fail_msg("%s: %u rows from row %u differ from the same among 32", sx_format_get(format)->name, rows,
                          first);
             free(got);
+            free(part.rounded);
             harness_free(&H, part.x_buffer);
             harness_free(&H, part.out);
         }
@@ -310,6 +322,45 @@ static void test_not_finite(void **state)
     free_data(&d);
 }
 
+// Bytes are the nearest to x / scale, and the largest of a block is 127 or -127, whatever its size.
+static void test_pack_rows(void **state)
+{
+    (void)state;
+    if (!H.ops.packs) return;
+    harness_seed(&H, 9);
+    static const uint32_t shapes[][3] = {{1, 32, 32}, {3, 96, 100}, {32, 576, 576}, {200, 64, 64}};
+    for (int shape = 0; shape < 4; shape++) {
+        const uint32_t rows = shapes[shape][0], columns = shapes[shape][1], stride = shapes[shape][2];
+        float *x = harness_floats(&H, (size_t)rows * stride, -1, 1);
+        for (uint32_t b = 0; b < rows * (columns / 32); b++) {
+            const float size = b % 3 == 0 ? 1 : ldexpf(1, (int)(harness_random(&H) % 140) - 100);
+            for (uint32_t i = 0; i < 32; i++)
+                x[b / (columns / 32) * stride + b % (columns / 32) * 32 + i] *= b % 7 == 6 ? 0 : size;
+        }
+        sx_gpu_buffer *x_buffer = harness_input(&H, x, (size_t)rows * stride);
+        harness_begin(&H);
+        sx_gpu_buffer *packed = harness_pack(&H, SX_FORMAT_Q8_0, x_buffer, rows, stride, columns);
+        harness_run(&H);
+        float *values = harness_unpack(&H, packed, rows, columns);
+        for (uint32_t b = 0; b < rows * (columns / 32); b++) {
+            const float *want = x + b / (columns / 32) * stride + b % (columns / 32) * 32, *got = values + b * 32;
+            float largest = 0, found = 0;
+            for (int i = 0; i < 32; i++)
+                largest = fmaxf(largest, fabsf(want[i])), found = fmaxf(found, fabsf(got[i]));
+            if (fabsf(found - largest) > 1e-6f * largest)
+                fail_msg("block %u: the largest is %g, not %g", b, (double)found, (double)largest);
+            for (int i = 0; i < 32; i++)
+                if (fabsf(got[i] - want[i]) > largest / 127 * 0.50001f)
+                    fail_msg("block %u: %g became %g, the largest is %g", b, (double)want[i], (double)got[i],
+                             (double)largest);
+        }
+        free(values);
+        free(x);
+        harness_free(&H, packed);
+        harness_free(&H, x_buffer);
+    }
+}
+
 static void check_embed(sx_format format, uint32_t table_rows, uint32_t columns, uint32_t piece_rows, uint32_t rows)
 {
     void *weights = harness_weights(&H, format, table_rows, columns, 0.1f);
@@ -368,6 +419,17 @@ int main(void)
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_embed),
     };
+    const struct CMUnitTest packed[] = {
+        cmocka_unit_test(test_pack_rows),
+        cmocka_unit_test(test_every_format),
+        cmocka_unit_test(test_awkward_sizes),
+        cmocka_unit_test(test_strides_bias_residual_pieces),
+        cmocka_unit_test(test_subnormal_scales),
+        cmocka_unit_test(test_batch_invariance),
+        cmocka_unit_test(test_tiled),
+        cmocka_unit_test(test_not_finite),
+    };
     return cmocka_run_group_tests_name("linear", tests, harness_set_up, harness_tear_down) +
-           cmocka_run_group_tests_name("linear, plain kernels", tests, harness_set_up_plain, harness_tear_down);
+           cmocka_run_group_tests_name("linear, plain kernels", tests, harness_set_up_plain, harness_tear_down) +
+           cmocka_run_group_tests_name("linear, packed", packed, harness_set_up_packed, harness_tear_down);
 }

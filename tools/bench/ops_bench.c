@@ -1,5 +1,6 @@
 // How fast the ops of the forward pass run here: ops_bench [device] [hidden [ffn]]. For each weight format a linear op
-// of [ffn, hidden] at each row count, by the kernels of decoding and by the tiled ones of prompts: milliseconds, GB/s
+// of [ffn, hidden] at each row count, by the kernels of decoding and by the tiled ones of prompts, and on packed
+// activations where the device multiplies them: milliseconds, GB/s
 // of weights (to be held against gpu_bench's copy bandwidth), G multiply-adds/s, and a hash of the result, which must
 // be the same at every row count and by both, since row 0 is always the same. Then the other ops at the shapes of a
 // layer.
@@ -95,11 +96,20 @@ static uint32_t hash_of(bench *b, sx_gpu_binding binding, uint64_t words)
     return hash;
 }
 
+static void print_linear(bench *b, const char *name, const sx_matrix *matrix, uint32_t rows, bool tiled, double seconds,
+                         sx_gpu_binding y)
+{
+    const uint32_t out = matrix->rows, in = matrix->columns;
+    const uint64_t words = sx_tile_words((sx_format)matrix->format, out, in);
+    printf("%s %-6s %u x %u  rows %3u %-5s  %8.3f ms  %7.2f GB/s  %8.2f Gmac/s  hash %08x\n", name,
+           sx_format_get((sx_format)matrix->format)->name, out, in, rows, tiled ? "tiled" : "", 1e3 * seconds,
+           4e-9 * (double)words / seconds, 1e-9 * rows * out * (double)in / seconds, (unsigned)hash_of(b, y, out));
+}
+
 static void bench_linear_rows(bench *b, const sx_matrix *matrix, uint32_t rows, bool tiled, sx_gpu_binding x,
                               sx_gpu_binding y)
 {
     const uint32_t out = matrix->rows, in = matrix->columns;
-    const uint64_t words = sx_tile_words((sx_format)matrix->format, out, in);
     sx_ops ops = b->ops;
     ops.tiled_from = tiled;
     // The tiled kernels' sums are those of the kernels that do not shuffle.
@@ -108,10 +118,26 @@ static void bench_linear_rows(bench *b, const sx_matrix *matrix, uint32_t rows, 
     for (int k = 0; k < REPEATS; k++)
         sx_op_linear(&ops, b->tape, rows,
                      &(sx_linear_args){.weight = matrix, .x = x, .x_stride = in, .out = y, .out_stride = out});
-    const double seconds = finish(b);
-    printf("linear %-6s %u x %u  rows %3u %-5s  %8.3f ms  %7.2f GB/s  %8.2f Gmac/s  hash %08x\n",
-           sx_format_get((sx_format)matrix->format)->name, out, in, rows, tiled ? "tiled" : "", 1e3 * seconds,
-           4e-9 * (double)words / seconds, 1e-9 * rows * out * (double)in / seconds, (unsigned)hash_of(b, y, out));
+    print_linear(b, "linear", matrix, rows, tiled, finish(b), y);
+}
+
+// The same on packed activations, their packing included.
+static void bench_packed_rows(bench *b, const sx_matrix *matrix, uint32_t rows, bool tiled, sx_gpu_binding x,
+                              sx_gpu_binding y)
+{
+    const uint32_t out = matrix->rows, in = matrix->columns;
+    sx_ops ops = b->ops;
+    ops.tiled_from = tiled;
+    const sx_gpu_binding packed = make(b, (uint64_t)rows * sx_packed_words(in), 0);
+    begin(b);
+    for (int k = 0; k < REPEATS; k++) {
+        sx_op_pack_rows(&ops, b->tape, rows, x, in, in, packed);
+        sx_op_linear(
+            &ops, b->tape, rows,
+            &(sx_linear_args){.weight = matrix, .x = x, .x_stride = in, .packed = packed, .out = y, .out_stride = out});
+    }
+    print_linear(b, "packed", matrix, rows, tiled, finish(b), y);
+    drop(b, packed);
 }
 
 static void bench_linear(bench *b, sx_format format, uint32_t out, uint32_t in)
@@ -121,10 +147,17 @@ static void bench_linear(bench *b, sx_format format, uint32_t out, uint32_t in)
     sx_matrix matrix = {
         .format = format, .rows = out, .columns = in, .piece_count = 1, .piece_rows = (out + 31) / 32 * 32};
     matrix.piece[0] = make(b, words, 0x1C2D1C2C);
+    // Not on drivers for CPUs, where they would take minutes.
+    const bool packs =
+        sx_ops_can_pack(&b->ops) && sx_format_packs(format) && sx_gpu_get_info(b->gpu)->kind != SX_GPU_CPU;
     const sx_gpu_binding x = make(b, MOST_ROWS * (uint64_t)in, 0), y = make(b, MOST_ROWS * (uint64_t)out, 0);
     for (int i = 0; i < ROW_COUNTS; i++) {
         bench_linear_rows(b, &matrix, row_counts[i], false, x, y);
         if (row_counts[i] >= 32) bench_linear_rows(b, &matrix, row_counts[i], true, x, y);
+    }
+    for (int i = 0; packs && i < ROW_COUNTS; i++) {
+        bench_packed_rows(b, &matrix, row_counts[i], false, x, y);
+        if (row_counts[i] >= 32) bench_packed_rows(b, &matrix, row_counts[i], true, x, y);
     }
     drop(b, matrix.piece[0]);
     drop(b, x);

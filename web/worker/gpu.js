@@ -81,6 +81,7 @@ export function moduleFields(gpu) {
     return {
         sxGpuDevice: gpu.device,
         sxGpuAdapterInfo: gpu.adapter.info,
+        sxGpuLanguageFeatures: navigator.gpu.wgslLanguageFeatures,
         sxGpuKernels: kernels,
         sxGpuOnProgress: () => gpu.wake(),
     };

@@ -3,6 +3,7 @@
 // Whoever creates the module hands in
 //   Module.sxGpuDevice      the GPUDevice, its limits and features requested from the adapter;
 //   Module.sxGpuKernels     the array `kernels` of kernels.gen.mjs;
+//   Module.sxGpuLanguageFeatures  optional: navigator.gpu.wgslLanguageFeatures;
 //   Module.sxGpuOnProgress  optional: called when a submit, a read or a pipeline has finished. A worker polls the
 //                           engine then, and needs no timer.
 // One device at a time; after a loss, close, set a new sxGpuDevice and open again.
@@ -381,8 +382,7 @@ const LibrarySpecExitGpu = {
             bindings: HEAPU32[(shapes >> 2) + 2 * i], written: HEAPU32[(shapes >> 2) + 2 * i + 1] })));
         const info = device.adapterInfo || Module["sxGpuAdapterInfo"] || {};
         const has = (feature) => device.features.has(feature);
-        const gpu = globalThis.navigator && globalThis.navigator.gpu;
-        const language = gpu && gpu.wgslLanguageFeatures;
+        const language = Module["sxGpuLanguageFeatures"];
         const lanes = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 1;
         const features = (has("subgroups") ? 1 | 2 : 0) | (has("shader-f16") ? 4 : 0) |
             (language && language.has("packed_4x8_integer_dot_product") ? 8 : 0) | (SXGPU.hasTimestamps ? 32 : 0);

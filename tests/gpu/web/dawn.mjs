@@ -28,6 +28,7 @@ export async function openDawn(programPath, kernelsPath, modulesPath) {
         start: (device, more) => createModule({
             wasmBinary: readFileSync(program.replace(/\.mjs$/, ".wasm")),
             sxGpuDevice: device,
+            sxGpuLanguageFeatures: globalThis.keptGpu.wgslLanguageFeatures,
             sxGpuKernels: kernels,
             print: console.log,
             ...more,
