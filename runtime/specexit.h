@@ -68,6 +68,14 @@ sx_status sx_list_devices(sx_device_info *devices, uint32_t capacity, uint32_t *
 
 typedef enum sx_kv_type { SX_KV_F16 = 0, SX_KV_Q8_0 } sx_kv_type;
 
+// What activations are rounded to before they are multiplied with weights.
+typedef enum sx_precision {
+    SX_PRECISION_FULL = 0, // nothing: float32
+    SX_PRECISION_FAST // 8 bits in blocks of 32, for weights that are integers with scales (all formats but F32, F16 and
+                      // BF16), multiplied by packed integer dot products. Text still does not hang on speculation, but
+                      // it may differ from that of FULL. Devices without such products keep to FULL, and say so
+} sx_precision;
+
 typedef enum sx_load_stage {
     SX_LOAD_OPENING = 0, // headers, tokenizer, checks
     SX_LOAD_UPLOADING,   // weights to the device
@@ -108,6 +116,7 @@ typedef struct sx_engine_desc {
     const char *cache_dir;  // folder for compiled pipelines and measurements; NULL: none
     uint32_t context;       // tokens of every session; 0: the model's own, at most 8,192 and what memory allows
     sx_kv_type kv_type;
+    sx_precision precision;
     bool quantize_draft;       // turn F16/BF16/F32 draft matrices into Q8_0 while loading
     sx_selftest selftest;      // of the same files on the same device and driver by the same program: spares the test
     bool validation;           // Vulkan validation layers
@@ -154,6 +163,7 @@ typedef struct sx_engine_info {
     bool bitwise_lossless;         // the device's self-test found a row's logits equal alone and in a batch, to the bit
     bool signals_other_format;     // the signals were learnt on another quantisation of the model: they may say less
     bool bundled;
+    sx_precision precision;  // the one in use
     double draft_acceptance; // tokens per cycle in the load-time self-test, 0 without a draft
     double load_seconds;
 } sx_engine_info;

@@ -185,11 +185,11 @@ if [ -x "$bin/gpu_bench" ]; then
     tell '```'
     tell ""
 fi
-# Linear ops at the shape of a 4B model: the kernels of decoding against the tiled ones of prompts.
+# Linear ops at the shape of a 4B model: the kernels of decoding against the tiled ones of prompts, and packed activations.
 if [ -x "$bin/ops_bench" ] && ! $quick && ! sed -n 2p "$logs/devices.txt" | grep -q '^ *cpu,'; then
     limited 600 "$bin/ops_bench" >"$logs/ops_bench.log" 2>&1 || failed=$((failed + 1))
     tell '```'
-    tell "$(grep -E '^linear (F16|Q8_0|Q4_K) ' "$logs/ops_bench.log")"
+    tell "$(grep -E '^(linear|packed) (F16|Q8_0|Q4_K) ' "$logs/ops_bench.log")"
     tell '```'
     tell ""
 fi
@@ -200,9 +200,11 @@ else
     measure "The bundled model"
 fi
 if [ -n "$model" ]; then
-    # shellcheck disable=SC2086 # nothing or two words
-    measure "$(basename "$model")" -m "$model" ${draft:+-d "$draft"} -n 256 \
-        "How many prime numbers are there below 50?" "Explain why the sky is blue."
+    for precision in full fast; do
+        # shellcheck disable=SC2086 # nothing or two words
+        measure "$(basename "$model"), --precision $precision" -m "$model" ${draft:+-d "$draft"} -n 256 \
+            --precision $precision "How many prime numbers are there below 50?" "Explain why the sky is blue."
+    done
 fi
 if [ "$failed" -eq 0 ]; then
     tell "All checks passed."

@@ -58,6 +58,7 @@ void web_write_info(json_writer *json, const sx_engine_info *info)
     json_put_boolean(json, "thinks", info->thinks);
     json_put_boolean(json, "bitwiseLossless", info->bitwise_lossless);
     json_put_boolean(json, "bundled", info->bundled);
+    json_put_string(json, "precision", fe_precision_names[info->precision]);
     json_put_number(json, "draftAcceptance", info->draft_acceptance);
     json_put_number(json, "loadSeconds", info->load_seconds);
     json_close(json, '}');

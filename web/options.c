@@ -19,6 +19,7 @@ typedef struct field {
 static const field engine_fields[] = {
     {"context", FIELD_UINT, ENGINE(context), 0},
     {"kv_type", FIELD_CHOICE, ENGINE(kv_type), fe_kv_names},
+    {"precision", FIELD_CHOICE, ENGINE(precision), fe_precision_names},
     {"quantize_draft", FIELD_BOOL, ENGINE(quantize_draft), 0},
     {"no_draft", FIELD_BOOL, ENGINE(no_draft), 0},
     {"template", FIELD_STRING, ENGINE(template_name), 0},

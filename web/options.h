@@ -16,7 +16,7 @@ typedef struct web_generate {
     float bias_values[WEB_MAX_BIAS];
 } web_generate;
 
-// Engine: context, kv_type, quantize_draft, no_draft, template; selftest_known, selftest_lossless and
+// Engine: context, kv_type, precision, quantize_draft, no_draft, template; selftest_known, selftest_lossless and
 // selftest_acceptance for sx_selftest.
 // SX_ERROR_ARGUMENT names the key that is unknown or whose value is out of range; `block` must outlive `desc`.
 sx_status web_engine_options(const char *block, size_t size, sx_engine_desc *desc, sx_error *error);

@@ -24,6 +24,11 @@ export interface EngineOptions {
     /** Tokens a conversation may have; default: the model's own, at most 8,192. */
     context?: number;
     kvType?: 'f16' | 'q8_0';
+    /**
+     * 'fast' rounds activations to 8 bits where weights are quantised, and multiplies them by packed integer dot products.
+     * It stays 'full' on GPUs without them (`ModelInfo.precision`). Default: 'full'.
+     */
+    precision?: 'full' | 'fast';
     /** Turn F16, BF16 and F32 draft matrices into Q8_0 while loading. */
     quantizeDraft?: boolean;
     /** Force a chat template instead of recognising the model's own. */
@@ -79,6 +84,7 @@ export interface ModelInfo {
     thinks: boolean;
     /** Speculation changes no bit on this device (its self-test says so). */
     bitwiseLossless: boolean;
+    precision: 'full' | 'fast';
     draftAcceptance: number;
     loadSeconds: number;
     /** When thinking is left unless GenerateOptions say otherwise: what the draft was calibrated with, else the defaults named there. */

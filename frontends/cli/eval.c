@@ -109,6 +109,7 @@ static void describe(const cli_trial *trial, cli_evaluation *out)
     cli_options_setting(options, &text);
     fe_text_printf(&text, "; tokens %u, context %u, kv %u", options->maximum_tokens, trial->info.context,
                    options->kv_type);
+    if (trial->info.precision == SX_PRECISION_FAST) fe_text_add(&text, ", fast");
     fe_text_printf(&text, "; policy %u, signals %u, smoothing %u %g, thresholds %g %g %g %g %g", options->policy_kind,
                    p->signals, options->smoothing, (double)p->alpha, (double)p->confidence, (double)p->progress,
                    (double)p->remain, (double)p->margin, (double)p->entropy);

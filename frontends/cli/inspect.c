@@ -205,6 +205,8 @@ static void engine_text(fe_text *out, const sx_engine_info *info)
     fe_text_printf(out, "speculation    %s\n",
                    info->bitwise_lossless ? "lossless to the bit on this device"
                                           : "close, not lossless to the bit, on this device");
+    if (info->precision == SX_PRECISION_FAST)
+        fe_text_add(out, "precision      fast: activations in 8 bits against quantised weights\n");
     fe_text_printf(out, "context        %u tokens\nmemory         ", info->context);
     cli_format_bytes(out, info->weight_bytes);
     fe_text_add(out, " weights, ");
@@ -241,6 +243,7 @@ static void engine_json(fe_text *out, const sx_engine_info *info)
     json_put_boolean(&json, "thinks", info->thinks);
     json_put_boolean(&json, "bitwise_lossless", info->bitwise_lossless);
     json_put_boolean(&json, "bundled", info->bundled);
+    json_put_string(&json, "precision", fe_precision_names[info->precision]);
     json_put_number(&json, "draft_acceptance", info->draft_acceptance);
     json_put_number(&json, "load_seconds", info->load_seconds);
     json_close(&json, '}');

@@ -157,6 +157,7 @@ static sx_engine_desc describe(cli_context *context, load_paths *paths)
                             .cache_dir = paths->cache,
                             .context = options->context,
                             .kv_type = (sx_kv_type)options->kv_type,
+                            .precision = (sx_precision)options->precision,
                             .quantize_draft = options->quantize_draft,
                             .single_signal = options->single_signal,
                             .validation = options->validation,

@@ -57,6 +57,10 @@ const cli_option cli_option_table[] = {
           "tokens that a conversation can hold (default: the model's, at most 8192)"),
     CHOICE("kv", 0, ENGINE, kv_type, "TYPE", fe_kv_names,
            "keys and values in f16 (default) or q8_0, which takes little more than half the memory"),
+    CHOICE(
+        "precision", 0, ENGINE, precision, "MODE", fe_precision_names,
+        "full (default): activations in float32; or fast: in 8 bits against quantised weights, by the device's packed "
+        "integer dot products"),
     COUNT("cycles-ahead", 0, ENGINE, cycles_ahead, 1, 2,
           "cycles submitted before the first is read, 1 or 2 (default: 2)"),
     TEXT("cache", 0, ENGINE | CLI_GROUP_TRAIN, cache, "FOLDER",

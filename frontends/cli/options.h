@@ -43,7 +43,7 @@ typedef struct cli_options {
     const char *model, *draft, *signal_head, *device, *cache, *template_name;
     bool no_draft, no_cache, quantize_draft, validation;
     bool estimate; // info
-    uint32_t context, kv_type, cycles_ahead;
+    uint32_t context, kv_type, precision, cycles_ahead;
 
     const char *system, *messages;
     bool raw;

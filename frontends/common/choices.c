@@ -15,6 +15,7 @@ const char *const fe_smoothing_names[] = {[SX_SMOOTH_AUTO] = "auto",
 const char *const fe_draft_names[] = {[SX_DRAFT_AUTO] = "auto",   [SX_DRAFT_NONE] = "none", [SX_DRAFT_NGRAM] = "ngram",
                                       [SX_DRAFT_CHAIN] = "chain", [SX_DRAFT_TREE] = "tree", NULL};
 const char *const fe_kv_names[] = {[SX_KV_F16] = "f16", [SX_KV_Q8_0] = "q8_0", NULL};
+const char *const fe_precision_names[] = {[SX_PRECISION_FULL] = "full", [SX_PRECISION_FAST] = "fast", NULL};
 const char *const fe_full_names[] = {[SX_FULL_REFUSE] = "refuse", [SX_FULL_SHIFT] = "shift", NULL};
 const char *const fe_signal_names[] = {"confidence", "progress", "remain", NULL};
 

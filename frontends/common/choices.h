@@ -10,6 +10,7 @@ extern const char *const fe_policy_names[];    // sx_policy_kind
 extern const char *const fe_smoothing_names[]; // sx_smoothing, as sx_smoothing_name says them
 extern const char *const fe_draft_names[];     // sx_draft_kind
 extern const char *const fe_kv_names[];        // sx_kv_type
+extern const char *const fe_precision_names[]; // sx_precision
 extern const char *const fe_full_names[];      // sx_when_full
 extern const char *const fe_signal_names[];    // bit by bit of SX_SIGNAL_HAS_*
 

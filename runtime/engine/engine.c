@@ -260,6 +260,18 @@ uint64_t sx_engine_memory_budget(sx_gpu *gpu)
     return budget || info->kind == SX_GPU_CPU ? budget : info->memory_total;
 }
 
+static void choose_precision(sx_engine *engine, sx_precision asked)
+{
+    engine->ops.packs = asked == SX_PRECISION_FAST && sx_ops_can_pack(&engine->ops);
+    engine->info.precision = engine->ops.packs ? SX_PRECISION_FAST : SX_PRECISION_FULL;
+    const bool software = sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU;
+    if (engine->ops.packs && software)
+        sx_engine_log(engine, "precision: %s computes on the CPU, where fast is slower than full", engine->info.device);
+    if (engine->info.precision != asked)
+        sx_engine_log(engine, "precision: %s has no packed integer dot products; activations stay float32",
+                      engine->info.device);
+}
+
 static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_error *error)
 {
     const sx_gpu_desc gpu = {.device = desc->device,
@@ -271,6 +283,7 @@ static sx_status open_device(sx_engine *engine, const sx_engine_desc *desc, sx_e
     if (status == SX_OK) status = sx_ops_create(engine->gpu, &engine->ops, error);
     if (status != SX_OK) return status;
     snprintf(engine->info.device, sizeof engine->info.device, "%s", sx_gpu_get_info(engine->gpu)->name);
+    choose_precision(engine, desc->precision);
     const uint32_t tiled = engine->ops.tiled_from;
     engine->prefill_limit = tiled ? SX_MAX_PREFILL_ROWS : SX_MAX_ROWS;
     engine->prefill_rows = tiled ? tiled : SX_MAX_ROWS;
@@ -361,6 +374,7 @@ sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc
     planned->gpu = engine->gpu;
     planned->prefill_limit = engine->prefill_limit;
     planned->kv_type = desc->kv_type;
+    planned->ops.packs = desc->precision == SX_PRECISION_FAST && sx_ops_can_pack(&engine->ops);
     planned->quantize_draft = desc->quantize_draft;
     planned->keep_states = desc->keep_states;
     const sx_status status = plan_alone(planned, desc, out, error);

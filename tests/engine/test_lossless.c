@@ -12,6 +12,7 @@
 
 #include "harness.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,10 +96,58 @@ static void test_equal_tokens(void **state)
     if (replies >= 20) assert_true(early_exits > replies / 2);
 }
 
+enum { TOKENS = 8 };
+
+static float *logits_of(sx_engine *of)
+{
+    static const uint32_t tokens[TOKENS] = {5, 17, 33, 64, 120, 7, 250, 300};
+    float *logits;
+    sx_error error = {0};
+    sx_session *session = test_open_session(of);
+    if (sx_session_logits(session, tokens, TOKENS, &logits, &error) != SX_OK) fail_msg("%s", error.message);
+    sx_session_destroy(session);
+    return logits;
+}
+
+static void check_near(const float *full, const float *fast, uint32_t count)
+{
+    float largest = 0, difference = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        largest = fmaxf(largest, fabsf(full[i]));
+        difference = fmaxf(difference, fabsf(full[i] - fast[i]));
+    }
+    print_message("logits up to %.3f, rounded activations move them by up to %.4f\n", (double)largest,
+                  (double)difference);
+    assert_true(difference > 1e-5f * largest && difference < 0.05f * largest);
+}
+
+// With rounded activations, too, and those are rounded: logits are near, and not the same.
+static void test_equal_tokens_fast(void **state)
+{
+    (void)state;
+    sx_engine *full = engine;
+    engine = test_open_bundled(&(sx_engine_desc){.precision = SX_PRECISION_FAST});
+    sx_engine_info info;
+    sx_engine_get_info(engine, &info);
+    if (info.precision == SX_PRECISION_FAST) {
+        assert_true(info.bitwise_lossless);
+        sx_session *session = test_open_session(engine);
+        check_problem(session, 1, 0, SX_POLICY_SIGNALS, MODES);
+        check_problem(session, 2, 0.8f, SX_POLICY_SIGNALS, 1);
+        sx_session_destroy(session);
+        float *exact = logits_of(full), *rounded = logits_of(engine);
+        check_near(exact, rounded, TOKENS * info.vocabulary);
+        sx_free(exact);
+        sx_free(rounded);
+    }
+    sx_engine_destroy(engine);
+    engine = full;
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal_tokens)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal_tokens), cmocka_unit_test(test_equal_tokens_fast)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);
     return failed;

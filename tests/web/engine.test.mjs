@@ -257,6 +257,23 @@ test('a split model with a safetensors draft: picked, dropped, and from an addre
     elsewhere = new RegExp(`^request: http://127\\.0\\.0\\.1:${port}/`);
 });
 
+test('packed activations on request: the native program’s tokens', SLOW, async () => {
+    const reply = await page.evaluate(async (content) => {
+        const { load } = await import('/specexit.js');
+        const model = await load({ precision: 'fast' });
+        const tokens = [];
+        for await (const event of model.chat([{ role: 'user', content }], { policy: 'none', draft: 'chain', maximumTokens: 24 })) {
+            if (event.kind === 'text') tokens.push(...event.tokens);
+        }
+        const { precision, bitwiseLossless } = model.info;
+        await model.close();
+        return { precision, bitwiseLossless, tokens };
+    }, QUESTION);
+    const { tokens } = replyOfProgram(QUESTION, ['--precision', 'fast', '--policy', 'none', '--drafting', 'none', '-n', '24']);
+    assert.ok(tokens.length > 20);
+    assert.deepEqual(reply, { precision: 'fast', bitwiseLossless: true, tokens });
+});
+
 test('a context larger than the GPU’s memory is refused, and the page goes on', SLOW, async () => {
     const failure = await page.evaluate(async () => {
         const { load } = await import('/specexit.js');

@@ -6,7 +6,7 @@ import type { CachedModel, ChatCompletionRequest, ChatFunction, DeviceInfo, Devi
 const file = new File([], 'model.gguf');
 const parts: ModelPart[] = ['bundled', new URL('https://example.org/model.gguf'), { url: 'model.gguf', sha256: '00' }, file, [file, file], ['a.gguf', 'b.gguf'] as const];
 const { signal } = new AbortController();
-const engine: EngineOptions = { context: 4096, kvType: 'q8_0', quantizeDraft: true, template: 'qwen3', worker: new URL('https://example.org/worker.js') };
+const engine: EngineOptions = { context: 4096, kvType: 'q8_0', precision: 'fast', quantizeDraft: true, template: 'qwen3', worker: new URL('https://example.org/worker.js') };
 const onProgress = ({ stage, fraction, file: name }: LoadProgress) => console.log(stage, fraction, name?.length);
 const options: LoadOptions = { ...engine, target: parts[0], draft: null, onProgress, signal };
 const generate: GenerateOptions = { seed: 1n, stop: ['x'], bias: { 5: 1 }, policy: 'signals', smoothing: 'paragraph-mean', draft: 'tree', signal };

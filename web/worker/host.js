@@ -164,7 +164,7 @@ export class Host {
                 this.#wasm.addSource(id, source, isDraft);
             }
         }
-        const known = await recallSelftest(gpu, [...target, ...draft]);
+        const known = await recallSelftest(gpu, [...target, ...draft], options.precision);
         this.#wasm.open({ ...known, ...options });
         for (let synced = 0; ; ) {
             this.#woken = false;
@@ -172,7 +172,7 @@ export class Host {
             onProgress(progress);
             if (progress.ready) {
                 this.#ready = true;
-                if (!known.selftestKnown) await keepSelftest(gpu, [...target, ...draft], this.#wasm.info());
+                if (!known.selftestKnown) await keepSelftest(gpu, [...target, ...draft], options.precision, this.#wasm.info());
                 return;
             }
             signal?.throwIfAborted();
