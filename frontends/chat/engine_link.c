@@ -48,6 +48,7 @@ static worker_order order_of(const engine_link *link, worker_order_kind kind, co
                                      .cache_dir = link->cache,
                                      .context = settings->context,
                                      .kv_type = settings->kv_type,
+                                     .precision = settings->precision,
                                      .template_name = settings->template_name[0] ? settings->template_name : NULL}};
 }
 

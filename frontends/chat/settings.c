@@ -45,6 +45,7 @@ void chat_model_settings_clamp(chat_model_settings *model)
 {
     if (model->context > 1u << 20) model->context = 0;
     if (model->kv_type > SX_KV_Q8_0) model->kv_type = SX_KV_F16;
+    if (model->precision > SX_PRECISION_FAST) model->precision = SX_PRECISION_FULL;
     chat_sampling *sampling = &model->sampling;
     sampling->temperature = chat_clamp(sampling->temperature, 0, 2, 0);
     sampling->top_p = chat_clamp(sampling->top_p, 0, 1, 0);
@@ -63,8 +64,8 @@ bool chat_model_settings_equal(const chat_model_settings *a, const chat_model_se
 
 bool chat_model_loads_equal(const chat_model_settings *a, const chat_model_settings *b)
 {
-    return a->context == b->context && a->kv_type == b->kv_type && strcmp(a->template_name, b->template_name) == 0 &&
-           strcmp(a->device, b->device) == 0;
+    return a->context == b->context && a->kv_type == b->kv_type && a->precision == b->precision &&
+           strcmp(a->template_name, b->template_name) == 0 && strcmp(a->device, b->device) == 0;
 }
 
 void chat_step_template(chat_model_settings *model, const char *names, int direction)

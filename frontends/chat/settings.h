@@ -42,6 +42,7 @@ typedef struct chat_model_settings { // of one model file
     // These take effect when it is loaded:
     uint32_t context; // tokens, 0: the engine's choice
     sx_kv_type kv_type;
+    sx_precision precision;
     char template_name[32]; // "": the model's own
     char device[128];       // "": the best
     // These with the next reply:

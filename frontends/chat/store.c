@@ -6,7 +6,7 @@
 #include <string.h>
 
 // 1: conversations without effort and policy; 2: models without sampling and profile, which the settings had for all
-enum { SCHEMA_VERSION = 3 };
+enum { SCHEMA_VERSION = 4 };
 
 struct chat_store {
     sqlite3 *database;
@@ -29,7 +29,7 @@ static const char schema[] =
     " PRIMARY KEY(conversation, number, place)) WITHOUT ROWID;" // what came to a message after it was written
     "CREATE TABLE IF NOT EXISTS models(path TEXT PRIMARY KEY, context INTEGER NOT NULL, kv_type INTEGER NOT NULL,"
     " template TEXT NOT NULL, device TEXT NOT NULL, temperature REAL, top_p REAL, top_k INTEGER, min_p REAL,"
-    " repetition REAL, profile TEXT) WITHOUT ROWID;"
+    " repetition REAL, profile TEXT, precision INTEGER) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS settings(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;";
 
 // Conversations of then are steered as the settings say: NULL.
@@ -41,6 +41,9 @@ static const char from_version_2[] =
     "ALTER TABLE models ADD COLUMN temperature REAL; ALTER TABLE models ADD COLUMN top_p REAL;"
     "ALTER TABLE models ADD COLUMN top_k INTEGER; ALTER TABLE models ADD COLUMN min_p REAL;"
     "ALTER TABLE models ADD COLUMN repetition REAL; ALTER TABLE models ADD COLUMN profile TEXT";
+
+// Models of then have full precision: NULL.
+static const char from_version_3[] = "ALTER TABLE models ADD COLUMN precision INTEGER";
 
 static bool run(sqlite3 *database, const char *sql)
 {
@@ -72,8 +75,9 @@ static bool prepare(sqlite3 *database, const char *path, fe_text *problem)
     }
     snprintf(sql, sizeof sql, "PRAGMA user_version=%d", SCHEMA_VERSION);
     if (version >= 0 && run(database, "BEGIN IMMEDIATE") && (version != 1 || run(database, from_version_1)) &&
-        (version != 2 || run(database, from_version_2)) && run(database, schema) && run(database, sql) &&
-        run(database, "COMMIT"))
+        (version != 2 || run(database, from_version_2)) &&
+        ((version != 2 && version != 3) || run(database, from_version_3)) && run(database, schema) &&
+        run(database, sql) && run(database, "COMMIT"))
         return true;
     int code = sqlite3_errcode(database);
     const char *what = code == SQLITE_NOTADB || code == SQLITE_CORRUPT      ? "is damaged"
@@ -567,7 +571,7 @@ bool chat_store_read_model(chat_store *store, const char *path, chat_model_setti
 {
     sqlite3_stmt *statement =
         statement_of(store, "SELECT context, kv_type, template, device, temperature, top_p, min_p, repetition, top_k,"
-                            " profile FROM models WHERE path = ?");
+                            " profile, precision FROM models WHERE path = ?");
     if (statement) sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
     bool found = statement && sqlite3_step(statement) == SQLITE_ROW;
     if (found) {
@@ -575,6 +579,7 @@ bool chat_store_read_model(chat_store *store, const char *path, chat_model_setti
         *model = (chat_model_settings){
             .context = context > 0 && context <= UINT32_MAX ? (uint32_t)context : 0,
             .kv_type = (sx_kv_type)sqlite3_column_int(statement, 1),
+            .precision = (sx_precision)sqlite3_column_int(statement, 10),
             .sampling = {.temperature = read_fraction(statement, 4, read_number(store, "temperature", 0)),
                          .top_p = read_fraction(statement, 5, 0),
                          .min_p = read_fraction(statement, 6, 0),
@@ -596,7 +601,8 @@ void chat_store_write_model(chat_store *store, const char *path, const chat_mode
 {
     sqlite3_stmt *statement =
         statement_of(store, "INSERT OR REPLACE INTO models(path, context, kv_type, template, device, temperature,"
-                            " top_p, min_p, repetition, top_k, profile) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                            " top_p, min_p, repetition, top_k, profile, precision)"
+                            " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     if (!statement) return;
     sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, model->context);
@@ -609,5 +615,6 @@ void chat_store_write_model(chat_store *store, const char *path, const chat_mode
     sqlite3_bind_double(statement, 9, (double)model->sampling.repetition);
     sqlite3_bind_int64(statement, 10, model->sampling.top_k);
     sqlite3_bind_text(statement, 11, model->profile, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 12, model->precision);
     finish(statement);
 }

@@ -187,10 +187,11 @@ static void device_row(chat_app *app, SDL_Rect rect, chat_model_settings *model)
 static void model_rows(chat_app *app, setting_rows *rows)
 {
     static const char *const kv_types[] = {"16 bits", "8 bits, half the memory"};
+    static const char *const precisions[] = {"32 bits", "8 bits, on GPUs that multiply them"};
     chat_draw *draw = &app->draw;
     chat_model_settings model = app->state.model;
     const char *name = platform_file_name(app->state.settings.model);
-    int kv_type = model.kv_type, button = draw_button_width(draw, "Load again");
+    int kv_type = model.kv_type, precision = model.precision, button = draw_button_width(draw, "Load again");
     heading(app, rows, "This model", name[0] ? name : "The bundled model");
     slider_row(app, next_row(app, rows, "Temperature"), &model.sampling.temperature, 0, 2, "0, always the same");
     slider_row(app, next_row(app, rows, "Top p"), &model.sampling.top_p, 0, 1, "Off");
@@ -200,6 +201,8 @@ static void model_rows(chat_app *app, setting_rows *rows)
     profile_row(app, next_row(app, rows, "Thinking profile"), &model);
     context_row(app, next_row(app, rows, "Context in tokens"), &model);
     if (choose(app, next_row(app, rows, "Keys and values"), kv_types, 2, &kv_type)) model.kv_type = (sx_kv_type)kv_type;
+    if (choose(app, next_row(app, rows, "Activations"), precisions, 2, &precision))
+        model.precision = (sx_precision)precision;
     template_row(app, next_row(app, rows, "Chat template"), &model);
     device_row(app, next_row(app, rows, "Device"), &model);
     if (!chat_model_settings_equal(&model, &app->state.model)) app_change_model(app, &model);

@@ -305,7 +305,7 @@ static void old_file_is_brought_up(void **unused)
     }
 }
 
-// Of the second version, whose settings had one temperature for all models.
+// Of the second version, whose settings had one temperature for all models, and which knew no precision.
 static void older_models_keep_their_temperature(void **unused)
 {
     (void)unused;
@@ -322,13 +322,32 @@ static void older_models_keep_their_temperature(void **unused)
         assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
         assert_int_equal(read.context, 4096);
         assert_true(read.sampling.temperature == (pass ? 0.25f : 0.75f));
+        assert_int_equal(read.precision, pass ? SX_PRECISION_FAST : SX_PRECISION_FULL);
         read.sampling.temperature = 0.25f;
+        read.precision = SX_PRECISION_FAST;
         chat_store_write_model(store, "/m/a.gguf", &read);
         chat_model_settings other = {0};
         assert_false(chat_store_read_model(store, "/m/new.gguf", &other));
         assert_true(other.sampling.temperature == 0.75f);
         chat_store_close(store);
     }
+}
+
+// Of the third version, where models had no precision.
+static void full_precision_is_what_models_had(void **unused)
+{
+    (void)unused;
+    fe_text problem = {0};
+    chat_store_close(chat_store_open(path, &problem));
+    run_sql("ALTER TABLE models DROP COLUMN precision; PRAGMA user_version = 3;"
+            "INSERT INTO models VALUES('/m/a.gguf', 4096, 1, '', '', 0.5, 0, 0, 0, 0, '')");
+    chat_store *store = chat_store_open(path, &problem);
+    assert_string_equal(fe_text_string(&problem), "");
+    chat_model_settings read = {.precision = SX_PRECISION_FAST};
+    assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
+    assert_int_equal(read.kv_type, SX_KV_Q8_0);
+    assert_int_equal(read.precision, SX_PRECISION_FULL);
+    chat_store_close(store);
 }
 
 static void models_come_back(void **unused)
@@ -338,6 +357,7 @@ static void models_come_back(void **unused)
     chat_store *store = chat_store_open(path, &problem);
     chat_model_settings first = {.context = 16384,
                                  .kv_type = SX_KV_Q8_0,
+                                 .precision = SX_PRECISION_FAST,
                                  .template_name = "qwen3",
                                  .device = "GPU",
                                  .sampling = {.temperature = 0.5f, .top_p = 0.75f, .min_p = 0.25f, .top_k = 20},
@@ -350,9 +370,10 @@ static void models_come_back(void **unused)
     chat_store_write_model(store, "/m/a.gguf", &first);
     chat_store_write_model(store, "", &bundled);
     chat_store_close(store);
-    run_sql("INSERT INTO models VALUES('/m/odd.gguf', -5, 77, 'a name that is longer than all templates have', '', -1,"
-            " 1e99, -3, 'x', 2.5, NULL);"
-            "INSERT INTO models VALUES('/m/huge.gguf', 99999999999, 0, '', '', NULL, NULL, 1e30, NULL, NULL, NULL)");
+    run_sql(
+        "INSERT INTO models VALUES('/m/odd.gguf', -5, 77, 'a name that is longer than all templates have', '', -1,"
+        " 1e99, -3, 'x', 2.5, NULL, 9);"
+        "INSERT INTO models VALUES('/m/huge.gguf', 99999999999, 0, '', '', NULL, NULL, 1e30, NULL, NULL, NULL, NULL)");
     store = chat_store_open(path, &problem);
     assert_true(chat_store_read_model(store, "/m/a.gguf", &read));
     assert_true(chat_model_settings_equal(&read, &first));
@@ -403,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(steering_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_file_is_brought_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(older_models_keep_their_temperature, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(full_precision_is_what_models_had, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_come_back, set_up, tear_down),
     };
