@@ -34,6 +34,7 @@ if(EMSCRIPTEN)
   target_compile_definitions(sx_gpu PRIVATE SX_GPU_HAVE_WEBGPU)
   target_link_options(sx_gpu PUBLIC
     "SHELL:--js-library ${CMAKE_CURRENT_LIST_DIR}/webgpu/library_specexit_gpu.js")
+  set_property(TARGET sx_gpu PROPERTY INTERFACE_LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/webgpu/library_specexit_gpu.js)
 else()
   # Only the headers: the loader is opened at run time, so that a machine without one gets a message.
   find_path(SX_VULKAN_INCLUDE vulkan/vulkan.h REQUIRED)
