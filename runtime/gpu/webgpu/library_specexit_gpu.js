@@ -143,7 +143,9 @@ const LibrarySpecExitGpu = {
                 warming.done++;
                 this.progress();
             };
-            for (const kernel of kernels) {
+            // Long code takes long to compile. It begins first, so that not one core works while the others are done.
+            const length = (kernel) => Module["sxGpuKernels"][kernel].length;
+            for (const kernel of kernels.slice().sort((a, b) => length(b) - length(a))) {
                 if (this.pipelines[kernel]) {
                     warming.done++;
                     continue;
