@@ -18,7 +18,7 @@ layout(local_size_x = SHUFFLE) in;
 #include "rows.glsl"
 #include "shuffle.glsl"
 
-#define TWO_BLOCKS (SHUFFLE == 4)
+#define BLOCKS (8 / SHUFFLE) // of 4 rows a lane
 
 // Where the rows begin that are this lane's in a block, of which the first is row `i` of the matrix.
 uint own_row(uint first, uint tile, uint block, uint i)
@@ -37,11 +37,10 @@ void main()
     const uint first = (group_index() % p.row_blocks) * ROWS;
     const uint last_tile = (p.matrix_rows + TILE_ROWS - 1u) / TILE_ROWS - 1u, tile = group_index() / p.row_blocks;
     const uint units = (p.columns + UNIT - 1u) / UNIT;
-    // Beyond the last tile nothing is stored.
-    const uint i = tile <= last_tile ? tile * TILE_ROWS + LANE_ROWS * gl_LocalInvocationID.x : p.matrix_rows;
+    const uint i = min(tile, last_tile) * TILE_ROWS + LANE_ROWS * gl_LocalInvocationID.x;
     const uint row = own_row(first, min(tile, last_tile), 0u, i);
-#if TWO_BLOCKS
-    const uint next_i = i + SHUFFLE * LANE_ROWS, next_row = own_row(first, min(tile, last_tile), 1u, next_i);
+#if BLOCKS == 2
+    const uint next_row = own_row(first, min(tile, last_tile), 1u, i + SHUFFLE * LANE_ROWS);
 #endif
 
 #define DECLARE(m) \
@@ -51,7 +50,7 @@ void main()
 
     for (uint index = 0u; index < units; ++index) {
         const Unit unit = unit_begin(row, index, p.words_per_row);
-#if TWO_BLOCKS
+#if BLOCKS == 2
         const Unit next_unit = unit_begin(next_row, index, p.words_per_row);
 #endif
 #if FORMAT <= FORMAT_BF16
@@ -68,7 +67,7 @@ void main()
             const Quad w = quad_weights(unit, index, q);
 #define MULTIPLY(m) sum##m = add_products(sum##m, w, v##m);
             EACH_ROW(MULTIPLY)
-#if TWO_BLOCKS
+#if BLOCKS == 2
             const Quad next_w = quad_weights(next_unit, index, q);
 #define MULTIPLY_NEXT(m) next_sum##m = add_products(next_sum##m, next_w, v##m);
             EACH_ROW(MULTIPLY_NEXT)
@@ -84,12 +83,15 @@ void main()
         }
     }
 
-#define STORE(m) store(first + m, i, sum##m);
-    EACH_ROW(STORE)
-#if TWO_BLOCKS
-    if (tile <= last_tile) {
-#define STORE_NEXT(m) store(first + m, next_i, next_sum##m);
-        EACH_ROW(STORE_NEXT)
-    }
+    // A loop, so that the code of a store, which takes such drivers long to compile, is there once.
+    FLOATS sums[BLOCKS * ROWS];
+#define KEEP(m) sums[m] = sum##m;
+    EACH_ROW(KEEP)
+#if BLOCKS == 2
+#define KEEP_NEXT(m) sums[ROWS + m] = next_sum##m;
+    EACH_ROW(KEEP_NEXT)
 #endif
+    for (uint at = 0u; at < BLOCKS * ROWS && tile <= last_tile; ++at) {
+        store(first + at % ROWS, i + at / ROWS * SHUFFLE * LANE_ROWS, sums[at]);
+    }
 }
