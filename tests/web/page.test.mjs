@@ -86,6 +86,48 @@ pageTest('a question asked while the model is being loaded is answered when it i
     assert.equal(await page.inputValue('#question'), 'And 5 plus 7?');
 });
 
+pageTest('a question in a conversation that goes on waits for the next model in sight', async (page) => {
+    await askExample(page);
+    await idle(page);
+    const seen = await page.evaluate(async () => {
+        const turns = () => [...document.querySelectorAll('.turn.user')].map(({ textContent }) => textContent);
+        document.getElementById('model').click();
+        [...document.querySelectorAll('dialog button')].find(({ textContent }) => /bundled|comes with/.test(textContent)).click();
+        document.getElementById('question').value = 'What is 2 plus 3?';
+        document.getElementById('composer').requestSubmit();
+        return { turns: turns(), meters: document.querySelectorAll('.turn.loading .meter').length };
+    });
+    assert.equal(seen.turns.length, 2);
+    assert.match(seen.turns[1], /What is 2 plus 3\?/);
+    assert.equal(seen.meters, 1);
+    await page.waitForFunction(() => document.querySelectorAll('.answer').length === 2 && document.documentElement.dataset.busy === 'false');
+    assert.equal(await page.locator('.turn.user').count(), 2);
+    assert.equal(await page.locator('.turn.loading').count(), 0);
+});
+
+pageTest('a reply that is cut off by closing the page is there when it is opened again', async (page) => {
+    await policy(page, 'none');
+    await askExample(page);
+    await page.waitForSelector('.conversations li');
+    await page.evaluate(async () => {
+        const { listConversations } = await import('/page/store.js');
+        while (!(await listConversations())[0].messages[1].reasoning) await new Promise((later) => setTimeout(later, 20));
+    });
+    assert.equal(await page.getAttribute('html', 'data-busy'), 'true');
+    const sofar = (await page.textContent('.thoughts')).length;
+    await page.reload();
+    await ready(page);
+    await page.click('.conversations .open');
+    assert.match(await page.textContent('.turn.user'), /Tom has 7 apples/);
+    assert.match(await page.textContent('.reply-error'), /closed before the reply ended/);
+    const kept = (await page.textContent('.thoughts')).length;
+    assert.ok(kept > 0 && kept <= sofar, `${kept} of ${sofar}`);
+    await page.fill('#question', 'What is 2 plus 3?');
+    await page.press('#question', 'Enter');
+    await page.waitForFunction(() => document.querySelectorAll('.answer').length === 2);
+    await idle(page);
+});
+
 pageTest('answer now ends the thinking', async (page) => {
     await page.evaluate(() => localStorage.setItem('specexit-settings', JSON.stringify({ policy: 'none' })));
     await page.reload();

@@ -23,6 +23,7 @@ let view = null; // ReplyView of the running or the last reply
 let reply = null; // running
 let lastReply = null; // the one whose thinking could go on
 let answered = null; // the conversation of the last reply, running or not
+const KEEP_EVERY_MS = 1000; // of a reply that is being written
 let early = ''; // a question that was asked while the model was being loaded
 
 // ---- Loading -----------------------------------------------------------------------------------------------------
@@ -52,14 +53,15 @@ function showProgress(progress) {
 async function loadModel(what) {
     loading?.abort();
     const controller = (loading = new AbortController());
+    const before = model;
+    model = null; // what is asked from now on waits for the next one
     await stopReply();
     lastReply = null;
     view?.allowKeepThinking(false);
-    await model?.close();
-    model = null;
+    await before?.close();
     hideNotice();
     showModel('loading', 'Loading the model');
-    drawWelcome();
+    drawBelow();
     try {
         model = await load({ ...what, onProgress: showProgress, signal: controller.signal });
         model.onDevice = onDevice;
@@ -76,7 +78,7 @@ async function loadModel(what) {
         else showNotice(error.message, what.target === 'bundled' ? null : ['Use the bundled model', () => loadModel({ target: 'bundled' })]);
     } finally {
         if (loading === controller) loading = null;
-        drawWelcome();
+        drawBelow();
         if (!loading) answerEarly();
     }
 }
@@ -134,20 +136,25 @@ function about(info) {
     return ['A model that knows when to stop thinking', `It reasons on your own GPU, in this page. ${how}`];
 }
 
-function drawWelcome() {
-    if (conversation.messages.length || $('no-webgpu')) return;
-    if (early && loading) {
-        $('transcript').replaceChildren(questionTurn(early), h('div', { class: 'turn assistant loading' }, h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))));
-        return;
-    }
+// What stands below the messages: the question that waits for the model, or the welcome where there are none.
+function drawBelow() {
+    for (const old of document.querySelectorAll('.waiting')) old.remove();
+    if ($('no-webgpu')) return;
+    const meter = () => [h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))];
+    const waits = early && loading;
+    if (!conversation.messages.length) $('transcript').replaceChildren(...(waits ? [] : [welcome(meter)]));
+    if (!waits) return;
+    $('transcript').append(h('div', { class: 'waiting' }, questionTurn(early), h('div', { class: 'turn assistant loading' }, meter())));
+    scrollDown(true);
+}
+
+function welcome(meter) {
     const [title, what] = about(model?.info);
-    $('transcript').replaceChildren(
-        h('div', { class: 'welcome' },
-            h('h2', {}, title),
-            h('p', {}, what),
-            loading ? h('div', { class: 'loading' }, h('p', {}, 'Loading …'), h('div', { class: 'meter' }, h('div'))) :
-                model && h('div', { class: 'examples' }, EXAMPLES.map((text) => h('button', { type: 'button', onclick: () => ask(text) }, text)))),
-    );
+    return h('div', { class: 'welcome' },
+        h('h2', {}, title),
+        h('p', {}, what),
+        loading ? h('div', { class: 'loading' }, meter()) :
+            model && h('div', { class: 'examples' }, EXAMPLES.map((text) => h('button', { type: 'button', onclick: () => ask(text) }, text))));
 }
 
 function drawConversation() {
@@ -158,7 +165,7 @@ function drawConversation() {
         if (message.role === 'user') $('transcript').append(questionTurn(message.content));
         else $('transcript').append(makeView(message, null).element);
     }
-    drawWelcome();
+    drawBelow();
     scrollDown(true);
 }
 
@@ -205,10 +212,15 @@ async function follow(next) {
     const shown = view;
     const own = (answered = conversation);
     setBusy(true);
+    keep(soFar(own, shown.message));
+    let kept = performance.now();
     try {
         for await (const event of next) {
             shown.handle(event);
             scrollDown(false);
+            if (performance.now() - kept < KEEP_EVERY_MS || answered !== own) continue;
+            store.saveConversation(soFar(own, shown.message)).catch(() => {}); // the end is kept again, and told then
+            kept = performance.now();
         }
         shown.allowKeepThinking(shown === view);
         scrollDown(false);
@@ -250,6 +262,11 @@ function setBusy(busy) {
     $('send').classList.toggle('secondary', busy);
     $('send').disabled = !model && !busy;
     document.documentElement.dataset.busy = busy;
+}
+
+// A conversation as it is kept while `message` is being written: the page may be closed at any time.
+function soFar(one, message) {
+    return { ...one, messages: one.messages.map((each) => (each === message ? { ...each, ended: 'open' } : each)) };
 }
 
 async function keep(one) {
@@ -353,7 +370,7 @@ function submitQuestion() {
         ask(text);
     } else {
         early = text;
-        drawWelcome();
+        drawBelow();
     }
 }
 

@@ -9,6 +9,7 @@ const NOTES = {
     maximum: 'The reply reached its largest length.',
     looped: 'The reply repeated itself and was ended.',
     failed: 'The reply failed.', // why is said when it does
+    open: 'The page was closed before the reply ended.',
 };
 
 function chevron() {

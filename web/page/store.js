@@ -2,7 +2,7 @@
 //
 // A conversation: { id, title, created, updated, messages: [{ role, content, reasoning?, exit?, series?, stats?,
 // ended? }] }, times in milliseconds; `series` are the smoothed signals, one [confidence, progress, remain] a thinking
-// token; `ended` is the reason of the reply's `done` event, or "failed".
+// token; `ended` is the reason of the reply's `done` event, or "failed", or "open" while it is being written.
 const NAME = 'specexit';
 const STORE = 'conversations';
 const FORMAT = 'specexit-conversations-1';
