@@ -187,7 +187,7 @@ static void device_row(chat_app *app, SDL_Rect rect, chat_model_settings *model)
 static void model_rows(chat_app *app, setting_rows *rows)
 {
     static const char *const kv_types[] = {"16 bits", "8 bits, half the memory"};
-    static const char *const precisions[] = {"32 bits", "8 bits, on GPUs that multiply them"};
+    static const char *const precisions[] = {"32 bits", "8 bits, for GPUs"};
     chat_draw *draw = &app->draw;
     chat_model_settings model = app->state.model;
     const char *name = platform_file_name(app->state.settings.model);
