@@ -15,7 +15,13 @@ static int64_t wall_clock(void)
 
 void app_say(chat_app *app, const char *notice)
 {
-    chat_text_set(&app->state.notice, notice, strlen(notice));
+    chat_tell(&app->state, notice, NOTICE_STAYS);
+    app->redraw = true;
+}
+
+static void say_while(chat_app *app, chat_notice_end end, const char *notice)
+{
+    chat_tell(&app->state, notice, end);
     app->redraw = true;
 }
 
@@ -73,26 +79,26 @@ static void ask_engine(chat_app *app)
     app_save(app);
 }
 
-static const char writing[] = "A reply is being written; stop it first (Esc).",
-                  writing_here[] = "A reply is being written here; stop it first (Esc).",
-                  loading[] = "The model is still loading.";
-
 void app_forget_waiting(chat_app *app)
 {
-    const char *notice = fe_text_string(&app->state.notice);
-    bool wrote = strcmp(notice, writing) == 0 || strcmp(notice, writing_here) == 0;
-    bool over = wrote ? !app->state.streaming : strcmp(notice, loading) == 0 && app->link.phase != LINK_LOADING;
-    if (over) fe_text_clear(&app->state.notice);
+    chat_notice_end end = app->state.notice_end;
+    if ((end == NOTICE_WHILE_WRITING && !app->state.streaming) ||
+        (end == NOTICE_WHILE_LOADING && app->link.phase != LINK_LOADING))
+        fe_text_clear(&app->state.notice);
 }
 
 static bool can_reply(chat_app *app)
 {
     if (app->state.streaming) {
-        app_say(app, writing);
+        say_while(app, NOTICE_WHILE_WRITING, "A reply is being written; stop it first (Esc).");
+        return false;
+    }
+    if (app->link.phase == LINK_LOADING) {
+        say_while(app, NOTICE_WHILE_LOADING, "The model is still loading.");
         return false;
     }
     if (app->link.phase != LINK_READY) {
-        app_say(app, app->link.phase == LINK_LOADING ? loading : "No model is loaded. Open one with Ctrl+O.");
+        app_say(app, "No model is loaded. Open one with Ctrl+O.");
         return false;
     }
     if (app->link.keeping) return false;
@@ -196,7 +202,7 @@ void app_delete(chat_app *app)
 {
     chat_conversation *conversation = app->state.current;
     if (app->state.streaming == conversation) {
-        app_say(app, writing_here);
+        say_while(app, NOTICE_WHILE_WRITING, "A reply is being written here; stop it first (Esc).");
         return;
     }
     app_cancel_edit(app);

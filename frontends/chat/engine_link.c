@@ -111,7 +111,7 @@ static void take_reply_report(engine_link *link, chat_state *state, const worker
         break;
     case REPORT_NOT_KEPT:
         link->keeping = false;
-        chat_text_set(&state->notice, report->error.message, strlen(report->error.message));
+        chat_tell(state, report->error.message, NOTICE_STAYS);
         break;
     default:
         break;
@@ -129,7 +129,7 @@ static void take_report(engine_link *link, chat_state *state, const worker_repor
         break;
     case REPORT_MOVED:
         take_ready(link, state, &report->info);
-        fe_text_clear(&state->notice);
+        chat_tell(state, "", NOTICE_STAYS);
         fe_text_printf(&state->notice, "The GPU was lost and the model loaded again, on %s; nothing is missing.",
                        report->info.device);
         break;
@@ -141,8 +141,7 @@ static void take_report(engine_link *link, chat_state *state, const worker_repor
         link->phase = LINK_FAILED;
         link->error = report->error;
         link->owner = NULL;
-        if (state->current->count) // else the page tells it
-            chat_text_set(&state->notice, report->error.message, strlen(report->error.message));
+        if (state->current->count) chat_tell(state, report->error.message, NOTICE_STAYS); // else the page tells it
         break;
     default:
         if (report->reply == link->reply) take_reply_report(link, state, report, now);

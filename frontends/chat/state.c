@@ -46,6 +46,12 @@ void chat_state_free(chat_state *state)
     *state = (chat_state){0};
 }
 
+void chat_tell(chat_state *state, const char *notice, chat_notice_end end)
+{
+    chat_text_set(&state->notice, notice, strlen(notice));
+    state->notice_end = end;
+}
+
 // ---- Conversations -------------------------------------------------------------------------------------------------
 
 chat_conversation *chat_add_conversation(chat_state *state)
@@ -451,7 +457,7 @@ static void watch_event(chat_state *state, const sx_event *event)
         "This question looks unlike those the profile was calibrated on: its accuracy may not hold.";
     if (sx_watch_unlike(&state->watch)) return; // said already
     sx_watch_event(&state->watch, event);
-    if (sx_watch_unlike(&state->watch)) chat_text_set(&state->notice, unlike, sizeof unlike - 1);
+    if (sx_watch_unlike(&state->watch)) chat_tell(state, unlike, NOTICE_STAYS);
 }
 
 void chat_apply_event(chat_state *state, const sx_event *event, double now)

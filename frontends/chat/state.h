@@ -70,6 +70,9 @@ typedef struct chat_question { // sent by the user, not asked yet
     char *text;
 } chat_question;
 
+// What takes a notice away, besides the user.
+typedef enum chat_notice_end { NOTICE_STAYS = 0, NOTICE_WHILE_WRITING, NOTICE_WHILE_LOADING } chat_notice_end;
+
 typedef struct chat_state {
     chat_conversation **conversations; // newest first
     uint32_t count, capacity;
@@ -91,10 +94,12 @@ typedef struct chat_state {
     sx_profile profile;            // of that model; level_count 0: the slider moves the thresholds themselves
     sx_watch watch;                // of the reply being generated: whether the profile was made for its like
     fe_text notice;                // one line for the user until dismissed
+    chat_notice_end notice_end;
 } chat_state;
 
 void chat_state_init(chat_state *state, uint64_t seed);
 void chat_state_free(chat_state *state);
+void chat_tell(chat_state *state, const char *notice, chat_notice_end end); // in place of what was said before
 
 // ---- Conversations
 chat_conversation *chat_new_conversation(chat_state *state, int64_t now); // an empty current one is kept
