@@ -55,7 +55,9 @@ function copyWasm() {
     if (!existsSync(loader)) fail(`${loader} is missing: the engine was not built`);
     mkdirSync(join(options.out, 'wasm'), { recursive: true });
     writeFileSync(join(options.out, 'wasm/specexit.mjs'), readFileSync(loader, 'utf8').replaceAll(`${name}.wasm`, 'specexit.wasm'));
-    if (!options.fake) copy(options.kernels, 'wasm/kernels.gen.mjs');
+    for (const share of options.fake ? [] : ['common', 'subgroups', 'dot']) {
+        copy(options.kernels.replace(/\.gen\.mjs$/, `_${share}$&`), `wasm/kernels_${share}.gen.mjs`);
+    }
     cpSync(join(options.wasm, `${name}.wasm`), join(options.out, 'wasm/specexit.wasm'));
 }
 

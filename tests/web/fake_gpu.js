@@ -12,6 +12,10 @@ export async function openGpu() {
     return { adapter: null, device, isFallback: false, pending: 0, wake() {}, counters: { submits: 0, maps: 0, pipelines: 0 }, lost: false, delay };
 }
 
+export async function kernelsFor() {
+    return [];
+}
+
 export function moduleFields(gpu) {
     return { specexitGpu: gpu };
 }

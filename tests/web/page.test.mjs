@@ -371,7 +371,7 @@ test('without WebGPU the page says what to do, by browser', { timeout: 2 * PATIE
         await context.route('**/worker/gpu.js', (route) => route.fulfill({ contentType: 'text/javascript', headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' }, body:
             `import { SpecexitError } from './error.js';
              export async function openGpu() { throw new SpecexitError('no-device', 'This browser has no WebGPU.'); }
-             export const moduleFields = () => ({}), describeGpu = () => ({}), canAllocate = async () => false;` }));
+             export const kernelsFor = async () => [], moduleFields = () => ({}), describeGpu = () => ({}), canAllocate = async () => false;` }));
         const page = await openPage(context, url);
         await page.waitForSelector('#no-webgpu');
         assert.match(await page.textContent('#no-webgpu'), /This browser has no WebGPU/);

@@ -1,5 +1,5 @@
 // Opening the GPU: the adapter's highest limits, the features that are there, and what can be said about the device.
-import { kernels } from '../wasm/kernels.gen.mjs';
+import { kernels as common } from '../wasm/kernels_common.gen.mjs';
 import { SpecexitError } from './error.js';
 
 const WANTED_FEATURES = ['subgroups', 'shader-f16', 'timestamp-query'];
@@ -73,11 +73,27 @@ export async function openGpu() {
         lost: false,
     };
     watch(gpu);
+    if (usesSubgroups(gpu)) import('../wasm/kernels_subgroups.gen.mjs').catch(() => {}); // while the model is read
     return gpu;
 }
 
-// What the WebGPU backend finds in its Module (runtime/gpu/webgpu).
-export function moduleFields(gpu) {
+// Kernels with subgroups are for drivers that run on a CPU (runtime/graph/ops.h).
+function usesSubgroups({ adapter: { info = {} }, device, isFallback }) {
+    const names = [info.device, info.description, info.architecture].join(' ');
+    return device.features.has('subgroups') && (isFallback || /swiftshader|llvmpipe|warp/i.test(names));
+}
+
+// WGSL by kernel number. What only some devices run is in files of its own, which the others need not load.
+export async function kernelsFor(gpu, precision) {
+    const more = await Promise.all([
+        usesSubgroups(gpu) && import('../wasm/kernels_subgroups.gen.mjs'),
+        precision === 'fast' && import('../wasm/kernels_dot.gen.mjs'),
+    ].filter(Boolean));
+    return common.map((code, i) => more.reduce((found, { kernels }) => found ?? kernels[i], code));
+}
+
+// What the WebGPU backend finds in its Module (runtime/gpu/webgpu). `kernels`: kernelsFor().
+export function moduleFields(gpu, kernels) {
     return {
         sxGpuDevice: gpu.device,
         sxGpuAdapterInfo: gpu.adapter.info,

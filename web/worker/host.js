@@ -2,7 +2,7 @@
 // after the device was lost. No timer runs while a reply is written.
 import * as cache from './cache.js';
 import { SpecexitError } from './error.js';
-import { canAllocate, describeGpu, moduleFields, openGpu } from './gpu.js';
+import { canAllocate, describeGpu, kernelsFor, moduleFields, openGpu } from './gpu.js';
 import { Reply } from './reply.js';
 import { keepSelftest, recallSelftest } from './selftest.js';
 import { BlobSource, MemorySource } from './sources.js';
@@ -156,7 +156,8 @@ export class Host {
     async #openEngine(onProgress, signal) {
         const gpu = this.#gpu;
         const { target, draft, options } = this.#model;
-        this.#wasm = await Wasm.create(this.#factory, { gpuFields: moduleFields(gpu), sources: this.#sources });
+        const gpuFields = moduleFields(gpu, await kernelsFor(gpu, options.precision));
+        this.#wasm = await Wasm.create(this.#factory, { gpuFields, sources: this.#sources });
         for (const [list, isDraft] of [[target, false], [draft, true]]) {
             for (const source of list) {
                 const id = this.#sources.size + 1;

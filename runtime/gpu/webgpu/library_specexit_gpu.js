@@ -2,7 +2,8 @@
 //
 // Whoever creates the module hands in
 //   Module.sxGpuDevice      the GPUDevice, its limits and features requested from the adapter;
-//   Module.sxGpuKernels     the array `kernels` of kernels.gen.mjs;
+//   Module.sxGpuKernels     the array `kernels` of kernels.gen.mjs. Where it lacks those with subgroups, or with
+//                           integer dot products, the device counts as one without;
 //   Module.sxGpuLanguageFeatures  optional: navigator.gpu.wgslLanguageFeatures;
 //   Module.sxGpuOnProgress  optional: called when a submit, a read or a pipeline has finished. A worker polls the
 //                           engine then, and needs no timer.
@@ -385,9 +386,12 @@ const LibrarySpecExitGpu = {
         const info = device.adapterInfo || Module["sxGpuAdapterInfo"] || {};
         const has = (feature) => device.features.has(feature);
         const language = Module["sxGpuLanguageFeatures"];
+        // Directives stand in front.
+        const some = (directive) => kernels.some((code) => code && code.slice(0, 200).indexOf(directive) >= 0);
         const lanes = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 1;
-        const features = (has("subgroups") ? 1 | 2 : 0) | (has("shader-f16") ? 4 : 0) |
-            (language && language.has("packed_4x8_integer_dot_product") ? 8 : 0) | (SXGPU.hasTimestamps ? 32 : 0);
+        const dot = "packed_4x8_integer_dot_product";
+        const features = (has("subgroups") && some("enable subgroups;") ? 1 | 2 : 0) | (has("shader-f16") ? 4 : 0) |
+            (language && language.has(dot) && some("requires " + dot) ? 8 : 0) | (SXGPU.hasTimestamps ? 32 : 0);
         HEAPF64.set([features, lanes || 1, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize,
             info.isFallbackAdapter || /swiftshader|llvmpipe|warp/i.test([info.device, info.description,
                 info.architecture].join(" ")) ? 1 : 0], numbers >> 3);
