@@ -36,9 +36,7 @@ void main()
     const uint tiles = (p.matrix_rows + TILE_ROWS - 1u) / TILE_ROWS;
     const uint i = tile < tiles ? tile * TILE_ROWS + lane * LANE_ROWS : p.matrix_rows; // the latter stores nothing
 #if EXPERTS
-    const uint wanted = stack_row(first, min(i, p.matrix_rows - LANE_ROWS));
-    const uint held = in_piece(wanted) ? wanted - p.first_row : 0u;
-    const uint row = row_begin(held / TILE_ROWS, held % TILE_ROWS / LANE_ROWS, p.words_per_row);
+    const uint row = stack_row_begin(first, i);
 #else
     const uint row = row_begin(min(tile, tiles - 1u), lane, p.words_per_row);
 #endif

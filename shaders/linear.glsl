@@ -95,6 +95,14 @@ bool in_piece(uint row)
 {
     return row >= p.first_row && row < p.first_row + p.piece_rows;
 }
+
+// Where that row begins in the piece; anywhere where the piece has it not.
+uint stack_row_begin(uint r, uint i)
+{
+    const uint wanted = stack_row(r, min(i, p.matrix_rows - LANE_ROWS));
+    const uint held = in_piece(wanted) ? wanted - p.first_row : 0u;
+    return row_begin(held / TILE_ROWS, held % TILE_ROWS / LANE_ROWS, p.words_per_row);
+}
 #endif
 
 void store_one(uint row, uint i, float sum)

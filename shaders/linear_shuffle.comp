@@ -24,9 +24,7 @@ layout(local_size_x = SHUFFLE) in;
 uint own_row(uint first, uint tile, uint block, uint i)
 {
 #if EXPERTS
-    const uint wanted = stack_row(first, min(i, p.matrix_rows - LANE_ROWS));
-    const uint held = in_piece(wanted) ? wanted - p.first_row : 0u;
-    return row_begin(held / TILE_ROWS, held % TILE_ROWS / LANE_ROWS, p.words_per_row);
+    return stack_row_begin(first, i);
 #else
     return row_begin(tile, block * SHUFFLE + gl_LocalInvocationID.x, p.words_per_row);
 #endif

@@ -47,7 +47,6 @@ PackedBlock pack_block(vec4 values[8])
     inverse = fma(remainder / 127.0, inverse, inverse);
     // So small a block is 0: its inverse is no number.
     const bool usable = finite && bits > 0x02000000u;
-    if (!usable) inverse = 0.0;
     uint quads[8];
     int sums[2] = int[2](0, 0);
     for (uint q = 0u; q < 8u; ++q) quads[q] = usable ? bytes_of_quad(values[q], inverse, sums[q / 4u]) : 0u;

@@ -260,9 +260,14 @@ uint64_t sx_engine_memory_budget(sx_gpu *gpu)
     return budget || info->kind == SX_GPU_CPU ? budget : info->memory_total;
 }
 
+static bool packs(const sx_ops *ops, sx_precision asked)
+{
+    return asked == SX_PRECISION_FAST && sx_ops_can_pack(ops);
+}
+
 static void choose_precision(sx_engine *engine, sx_precision asked)
 {
-    engine->ops.packs = asked == SX_PRECISION_FAST && sx_ops_can_pack(&engine->ops);
+    engine->ops.packs = packs(&engine->ops, asked);
     engine->info.precision = engine->ops.packs ? SX_PRECISION_FAST : SX_PRECISION_FULL;
     const bool software = sx_gpu_get_info(engine->gpu)->kind == SX_GPU_CPU;
     if (engine->ops.packs && software)
@@ -374,7 +379,7 @@ sx_status sx_engine_estimate(const sx_engine *engine, const sx_engine_desc *desc
     planned->gpu = engine->gpu;
     planned->prefill_limit = engine->prefill_limit;
     planned->kv_type = desc->kv_type;
-    planned->ops.packs = desc->precision == SX_PRECISION_FAST && sx_ops_can_pack(&engine->ops);
+    planned->ops.packs = packs(&engine->ops, desc->precision);
     planned->quantize_draft = desc->quantize_draft;
     planned->keep_states = desc->keep_states;
     const sx_status status = plan_alone(planned, desc, out, error);

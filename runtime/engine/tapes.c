@@ -48,7 +48,7 @@ static sx_scratch_size scratch_size(const sx_engine *engine, const sx_buffers_si
     for (uint32_t i = 0; with_draft(engine, size) && i < engine->draft.layer_count; i++)
         sx_scratch_size_add(&scratch, &engine->draft.layers[i], splits, engine->ops.packs);
     const uint32_t fused = engine->draft.aux_count * engine->draft.target_hidden;
-    if (with_draft(engine, size) && scratch.packed && scratch.packed < fused) scratch.packed = (fused + 31) / 32 * 32;
+    if (with_draft(engine, size) && engine->ops.packs && scratch.packed < fused) scratch.packed = fused;
     return scratch;
 }
 

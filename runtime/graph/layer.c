@@ -8,11 +8,6 @@ static void grow(uint32_t *value, uint32_t candidate)
     if (*value < candidate) *value = candidate;
 }
 
-static uint32_t round_to_blocks(uint32_t columns)
-{
-    return (columns + 31) / 32 * 32;
-}
-
 void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits, bool packs)
 {
     const sx_attention_shape *shape = &layer->shape;
@@ -23,9 +18,9 @@ void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t 
     grow(&size->q, shape->heads * shape->head_dim);
     grow(&size->qkv, (shape->heads + 2 * shape->kv_heads) * shape->head_dim);
     if (packs) {
-        grow(&size->packed, round_to_blocks(2 * layer->hidden));
-        grow(&size->packed, round_to_blocks(layer->ffn));
-        grow(&size->packed, round_to_blocks(shape->heads * shape->head_dim));
+        grow(&size->packed, 2 * layer->hidden);
+        grow(&size->packed, layer->ffn);
+        grow(&size->packed, shape->heads * shape->head_dim);
     }
     const uint64_t partial = sx_attention_scratch_size(shape, size->rows, splits);
     if (size->partial < partial) size->partial = partial;

@@ -59,7 +59,7 @@ typedef struct sx_scratch_size {
     uint32_t rows;                // of a pass, at most
     uint32_t hidden, ffn, qkv, q; // elements of a row
     uint32_t experts, routes;     // elements of a row, 0 for dense models
-    uint32_t packed;              // most columns of a linear op that packs, rounded up to blocks; 0: none does
+    uint32_t packed;              // most columns of a linear op that packs; 0: none does
     uint64_t partial;             // bytes
 } sx_scratch_size;
 void sx_scratch_size_add(sx_scratch_size *size, const sx_layer *layer, uint32_t splits, bool packs);

@@ -89,7 +89,7 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
 // shaders/pack_rows.comp
 void sx_op_pack_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding x, uint32_t x_stride,
                      uint32_t columns, sx_gpu_binding out);
-uint32_t sx_packed_words(uint32_t columns); // of a row
+uint32_t sx_packed_words(uint32_t columns); // of a row; its last block may be short
 // Whether there are kernels for packed activations and weights of `format`: those whose weights are bytes with scales.
 bool sx_format_packs(uint32_t format);
 

@@ -32,8 +32,7 @@ sx_status sx_ops_create(sx_gpu *gpu, sx_ops *ops, sx_error *error)
 
 bool sx_ops_can_pack(const sx_ops *ops)
 {
-    return (sx_gpu_get_info(ops->gpu)->features & SX_GPU_FEATURE_INT_DOT) &&
-           sx_gpu_kernel_usable(ops->gpu, SX_KERNEL_PACKED_LINEAR_Q8_0_M1);
+    return sx_gpu_kernel_usable(ops->gpu, SX_KERNEL_PACKED_LINEAR_Q8_0_M1); // they need nothing else
 }
 
 void sx_ops_destroy(sx_ops *ops)
@@ -166,6 +165,30 @@ static sx_kernel rows_kernel(const sx_ops *ops, const char *name, uint32_t kerne
     return ops_kernel("%s_m%u_shuffle%u", name, kernel_rows, shuffle_lanes(ops));
 }
 
+// What a linear op reads: x as it is, or packed where that is given and the weights are bytes.
+typedef struct linear_input {
+    bool packed;
+    sx_gpu_binding x;
+    uint32_t stride; // words
+} linear_input;
+
+static linear_input linear_input_of(const sx_matrix *weight, sx_gpu_binding x, uint32_t x_stride, sx_gpu_binding packed)
+{
+    assert(x_stride >= weight->columns && x_stride % 4 == 0);
+    if (!ops_present(packed) || !sx_format_packs(weight->format)) return (linear_input){false, x, x_stride};
+    return (linear_input){true, packed, sx_packed_words(weight->columns)};
+}
+
+// The kernel of `kind` ("linear", "expert") for so many rows. Packed ones do not shuffle.
+static sx_kernel linear_kernel(const sx_ops *ops, const char *kind, uint32_t format, bool packed, uint32_t kernel_rows)
+{
+    const ops_format_name weights = ops_name_of_format(format);
+    if (packed) return ops_kernel("packed_%s_%s_m%u", kind, weights.text, kernel_rows);
+    char name[32];
+    snprintf(name, sizeof name, "%s_%s", kind, weights.text);
+    return rows_kernel(ops, name, kernel_rows);
+}
+
 // How a linear op is cut into workgroups.
 typedef struct linear_grid {
     sx_kernel kernel;
@@ -174,12 +197,12 @@ typedef struct linear_grid {
 
 static linear_grid linear_grid_of(const sx_ops *ops, uint32_t format, uint32_t rows, bool packed)
 {
-    char name[32];
-    snprintf(name, sizeof name, "%slinear_%s", packed ? "packed_" : "", ops_name_of_format(format).text);
-    if (ops->tiled_from && rows >= ops->tiled_from) return (linear_grid){ops_kernel("%s_tiled", name), 64, 64};
+    if (ops->tiled_from && rows >= ops->tiled_from) {
+        const char *prefix = packed ? "packed_" : "";
+        return (linear_grid){ops_kernel("%slinear_%s_tiled", prefix, ops_name_of_format(format).text), 64, 64};
+    }
     const uint32_t kernel_rows = linear_kernel_rows(rows);
-    const sx_kernel kernel = packed ? ops_kernel("%s_m%u", name, kernel_rows) : rows_kernel(ops, name, kernel_rows);
-    return (linear_grid){kernel, 32, kernel_rows};
+    return (linear_grid){linear_kernel(ops, "linear", format, packed, kernel_rows), 32, kernel_rows};
 }
 
 bool sx_format_packs(uint32_t format)
@@ -189,7 +212,7 @@ bool sx_format_packs(uint32_t format)
 
 uint32_t sx_packed_words(uint32_t columns)
 {
-    return columns / 32 * SX_PACKED_WORDS;
+    return ops_ceil_div(columns, 32) * SX_PACKED_WORDS;
 }
 
 void sx_op_pack_rows(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, sx_gpu_binding x, uint32_t x_stride,
@@ -210,9 +233,8 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
 {
     const sx_matrix *weight = args->weight;
     assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS);
-    assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
-    const bool packed = ops_present(args->packed) && sx_format_packs(weight->format);
-    const linear_grid grid = linear_grid_of(ops, weight->format, rows, packed);
+    const linear_input input = linear_input_of(weight, args->x, args->x_stride, args->packed);
+    const linear_grid grid = linear_grid_of(ops, weight->format, rows, input.packed);
     const uint32_t row_blocks = ops_ceil_div(rows, grid.rows);
     for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
         const uint32_t piece_rows = rows_of_piece(weight, piece);
@@ -225,14 +247,14 @@ void sx_op_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_
                         piece * weight->piece_rows,
                         rows,
                         row_blocks,
-                        packed ? sx_packed_words(weight->columns) : args->x_stride,
+                        input.stride,
                         args->out_stride,
                         args->out_offset,
                         args->residual_stride,
                         ops_present(args->bias),
                         ops_present(args->residual)};
-        const sx_gpu_binding bindings[] = {weight->piece[piece], packed ? args->packed : args->x,
-                                           ops_optional(ops, args->bias), ops_optional(ops, args->residual), args->out};
+        const sx_gpu_binding bindings[] = {weight->piece[piece], input.x, ops_optional(ops, args->bias),
+                                           ops_optional(ops, args->residual), args->out};
         sx_gpu_tape_dispatch(tape, grid.kernel, &parameters, sizeof parameters, bindings, 5,
                              ops_ceil_div(piece_rows, grid.matrix_rows) * row_blocks, 1, 1);
     }
@@ -256,11 +278,8 @@ void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, co
     const uint32_t each = args->weight->rows_each, routes = rows * args->used;
     assert(rows >= 1 && rows <= SX_MAX_PREFILL_ROWS && args->used >= 1 && args->used <= SX_MAX_EXPERTS_USED);
     assert(each && each % 4 == 0 && weight->rows % each == 0);
-    assert(args->x_stride >= weight->columns && args->x_stride % 4 == 0);
-    char name[32];
-    const bool packed = ops_present(args->packed) && sx_format_packs(weight->format);
-    snprintf(name, sizeof name, "%sexpert_%s", packed ? "packed_" : "", ops_name_of_format(weight->format).text);
-    const sx_kernel kernel = packed ? ops_kernel("%s_m1", name) : rows_kernel(ops, name, 1);
+    const linear_input input = linear_input_of(weight, args->x, args->x_stride, args->packed);
+    const sx_kernel kernel = linear_kernel(ops, "expert", weight->format, input.packed, 1);
     for (uint32_t piece = 0; piece < weight->piece_count; piece++) {
         const struct {
             uint32_t words_per_row, columns, matrix_rows, first_row, rows, row_blocks, x_stride, out_stride, out_offset,
@@ -271,14 +290,13 @@ void sx_op_expert_linear(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, co
                         .first_row = piece * weight->piece_rows,
                         .rows = routes,
                         .row_blocks = routes,
-                        .x_stride = packed ? sx_packed_words(weight->columns) : args->x_stride,
+                        .x_stride = input.stride,
                         .out_stride = args->out_stride,
                         .out_offset = args->out_offset,
                         .experts = weight->rows / each,
                         .piece_rows = rows_of_piece(weight, piece),
                         .x_share = args->x_of_route ? 1 : args->used};
-        const sx_gpu_binding bindings[] = {weight->piece[piece], packed ? args->packed : args->x, args->routes,
-                                           args->out};
+        const sx_gpu_binding bindings[] = {weight->piece[piece], input.x, args->routes, args->out};
         sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, bindings, 4, ops_ceil_div(each, 32) * routes,
                              1, 1);
     }

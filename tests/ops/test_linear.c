@@ -409,26 +409,12 @@ static void test_embed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_format),
-        cmocka_unit_test(test_awkward_sizes),
-        cmocka_unit_test(test_strides_bias_residual_pieces),
-        cmocka_unit_test(test_subnormal_scales),
-        cmocka_unit_test(test_batch_invariance),
-        cmocka_unit_test(test_tiled),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_embed),
-    };
-    const struct CMUnitTest packed[] = {
-        cmocka_unit_test(test_pack_rows),
-        cmocka_unit_test(test_every_format),
-        cmocka_unit_test(test_awkward_sizes),
-        cmocka_unit_test(test_strides_bias_residual_pieces),
-        cmocka_unit_test(test_subnormal_scales),
-        cmocka_unit_test(test_batch_invariance),
-        cmocka_unit_test(test_tiled),
-        cmocka_unit_test(test_not_finite),
-    };
+#define LINEAR_TESTS                                                                                                   \
+    cmocka_unit_test(test_every_format), cmocka_unit_test(test_awkward_sizes),                                         \
+        cmocka_unit_test(test_strides_bias_residual_pieces), cmocka_unit_test(test_subnormal_scales),                  \
+        cmocka_unit_test(test_batch_invariance), cmocka_unit_test(test_tiled), cmocka_unit_test(test_not_finite)
+    const struct CMUnitTest tests[] = {LINEAR_TESTS, cmocka_unit_test(test_embed)};
+    const struct CMUnitTest packed[] = {cmocka_unit_test(test_pack_rows), LINEAR_TESTS};
     return cmocka_run_group_tests_name("linear", tests, harness_set_up, harness_tear_down) +
            cmocka_run_group_tests_name("linear, plain kernels", tests, harness_set_up_plain, harness_tear_down) +
            cmocka_run_group_tests_name("linear, packed", packed, harness_set_up_packed, harness_tear_down);
