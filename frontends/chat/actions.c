@@ -13,16 +13,15 @@ static int64_t wall_clock(void)
     return (int64_t)time(NULL);
 }
 
-void app_say(chat_app *app, const char *notice)
-{
-    chat_tell(&app->state, notice, NOTICE_STAYS);
-    app->redraw = true;
-}
-
 static void say_while(chat_app *app, chat_notice_end end, const char *notice)
 {
     chat_tell(&app->state, notice, end);
     app->redraw = true;
+}
+
+void app_say(chat_app *app, const char *notice)
+{
+    say_while(app, NOTICE_STAYS, notice);
 }
 
 void app_scroll_to_end(chat_app *app)

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// 1: conversations without effort and policy; 2: models without sampling and profile, which the settings had for all
+// 1: conversations without effort and policy; 2: models without sampling and profile, which the settings had for all;
+// 3: models without precision
 enum { SCHEMA_VERSION = 4 };
 
 struct chat_store {
