@@ -1,6 +1,7 @@
 // Opening the GPU: the adapter's highest limits, the features that are there, and what can be said about the device.
 import { kernels as common } from '../wasm/kernels_common.gen.mjs';
 import { SpecexitError } from './error.js';
+import { isFallback, isSoftware } from './software.js';
 
 const WANTED_FEATURES = ['subgroups', 'shader-f16', 'timestamp-query'];
 
@@ -66,7 +67,7 @@ export async function openGpu() {
     const gpu = {
         adapter,
         device,
-        isFallback: Boolean(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter),
+        isFallback: isFallback(adapter),
         pending: 0,
         wake() {},
         counters: { submits: 0, maps: 0, pipelines: 0 },
@@ -78,9 +79,8 @@ export async function openGpu() {
 }
 
 // Kernels with subgroups are for drivers that run on a CPU (runtime/graph/ops.h).
-function usesSubgroups({ adapter: { info = {} }, device, isFallback }) {
-    const names = [info.device, info.description, info.architecture].join(' ');
-    return device.features.has('subgroups') && (isFallback || /swiftshader|llvmpipe|warp/i.test(names));
+function usesSubgroups({ adapter, device }) {
+    return device.features.has('subgroups') && isSoftware(adapter);
 }
 
 // WGSL by kernel number. What only some devices run is in files of its own, which the others need not load.
@@ -97,6 +97,7 @@ export function moduleFields(gpu, kernels) {
     return {
         sxGpuDevice: gpu.device,
         sxGpuAdapterInfo: gpu.adapter.info,
+        sxGpuIsSoftware: isSoftware(gpu.adapter),
         sxGpuLanguageFeatures: navigator.gpu.wgslLanguageFeatures,
         sxGpuKernels: kernels,
         sxGpuOnProgress: () => gpu.wake(),

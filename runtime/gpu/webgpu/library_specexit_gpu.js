@@ -4,6 +4,7 @@
 //   Module.sxGpuDevice      the GPUDevice, its limits and features requested from the adapter;
 //   Module.sxGpuKernels     the array `kernels` of kernels.gen.mjs. Where it lacks those with subgroups, or with
 //                           integer dot products, the device counts as one without;
+//   Module.sxGpuIsSoftware  true where the device computes on the CPU (web/worker/software.js);
 //   Module.sxGpuLanguageFeatures  optional: navigator.gpu.wgslLanguageFeatures;
 //   Module.sxGpuOnProgress  optional: called when a submit, a read or a pipeline has finished. A worker polls the
 //                           engine then, and needs no timer.
@@ -393,8 +394,7 @@ const LibrarySpecExitGpu = {
         const features = (has("subgroups") && some("enable subgroups;") ? 1 | 2 : 0) | (has("shader-f16") ? 4 : 0) |
             (language && language.has(dot) && some("requires " + dot) ? 8 : 0) | (SXGPU.hasTimestamps ? 32 : 0);
         HEAPF64.set([features, lanes || 1, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize,
-            info.isFallbackAdapter || /swiftshader|llvmpipe|warp/i.test([info.device, info.description,
-                info.architecture].join(" ")) ? 1 : 0], numbers >> 3);
+            Module["sxGpuIsSoftware"] ? 1 : 0], numbers >> 3);
         SXGPU.putText(info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ") ||
             "WebGPU device", name, capacity);
         SXGPU.putText(["WebGPU", info.vendor, info.architecture].filter(Boolean).join(" "), driver, capacity);

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { isSoftware } from "../../../web/worker/software.js";
 
 // The program <program.mjs> with the kernels <kernels.gen.mjs>, and Dawn out of <node_modules>.
 // `kernels` are the program's.
@@ -15,10 +16,11 @@ export async function openDawn(programPath, kernelsPath, modulesPath) {
     const { default: createModule } = await import(pathToFileURL(program).href);
     const { kernels } = await import(pathToFileURL(kernelsFile).href);
     globalThis.keptGpu = create([]); // collected, it takes the process with it
+    let adapter;
     return {
         kernels,
         newDevice: async (features) => {
-            const adapter = await globalThis.keptGpu.requestAdapter();
+            adapter = await globalThis.keptGpu.requestAdapter();
             const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
             return adapter.requestDevice({
                 requiredFeatures: features.filter((name) => adapter.features.has(name)),
@@ -28,6 +30,7 @@ export async function openDawn(programPath, kernelsPath, modulesPath) {
         start: (device, more) => createModule({
             wasmBinary: readFileSync(program.replace(/\.mjs$/, ".wasm")),
             sxGpuDevice: device,
+            sxGpuIsSoftware: isSoftware(adapter),
             sxGpuLanguageFeatures: globalThis.keptGpu.wgslLanguageFeatures,
             sxGpuKernels: kernels,
             print: console.log,
