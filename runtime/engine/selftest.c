@@ -112,7 +112,7 @@ static sx_status poll_reply(sx_engine *engine, sx_error *error)
         return status;
     }
     if (status != SX_OK || event.kind != SX_EVENT_DONE) return status == SX_OK ? SX_PENDING : status;
-    engine->info.draft_acceptance = event.stats.acceptance_length;
+    engine->info.draft_acceptance = (float)event.stats.acceptance_length; // as sx_selftest keeps it
     if (event.stats.cycles >= 4 && event.stats.accepted == 0)
         sx_engine_log(engine,
                       "draft: none of its %u tokens was accepted in a short test; it looks as if %s was not "
