@@ -7,7 +7,7 @@
 // heads / kv_heads query heads in one or more rows. An invocation first makes the scores of a position, then the sums
 // of every 64th pair of components. Below the batch's base rows of one sequence have the same slots, and where all of
 // the workgroup's are, its queries share what is loaded. Splits that no row has do nothing. Groups are (split, kv head,
-// block of queries). Dispatched by sx_op_attention.
+// block of queries). With WIDE, heads are multiples of 16 components of 16 bits. Dispatched by sx_op_attention.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shared.h"
@@ -18,8 +18,37 @@
 #define LANES 64
 layout(local_size_x = LANES) in;
 
+#define PARTS 8 // squared: SPLIT
 shared float weights[ROWS * SPLIT]; // the scores first
+shared float parts[ROWS * PARTS];
 
+#if WIDE
+// A load brings 8 components of a key, or 4 of a query.
+float add_eight(float sum, uint query, uvec4 key)
+{
+    const vec4 low = q.data[query], high = q.data[query + 1u];
+    sum = add_products(sum, low.x, low.y, unpackHalf2x16(key.x));
+    sum = add_products(sum, low.z, low.w, unpackHalf2x16(key.y));
+    sum = add_products(sum, high.x, high.y, unpackHalf2x16(key.z));
+    return add_products(sum, high.z, high.w, unpackHalf2x16(key.w));
+}
+
+float add_sixteen(float sum, uint query, uint word, uvec4 k0, uvec4 k1)
+{
+    const uint at = query / 4u + word / 2u;
+    return add_eight(add_eight(sum, at, k0), at + 2u, k1);
+}
+
+float dot_with_key(uint query, uint key)
+{
+    float sum = 0.0;
+    for (uint word = 0; word < p.head_dim / 2u; word += 8u) {
+        const uvec4 k0 = keys.data[(key + word) / 4u], k1 = keys.data[(key + word) / 4u + 1u];
+        sum = add_sixteen(sum, query, word, k0, k1);
+    }
+    return sum;
+}
+#else
 // Loads are made four at a time, to be under way together. What is behind the end of a query counts as 0.
 vec2 key_pair(uint key, uint word)
 {
@@ -50,21 +79,42 @@ float dot_with_key(uint query, uint key)
     }
     return sum;
 }
+#endif
 
-float largest_score(uint m, uint count)
+// Largest of a row's scores, or sum of its weights, in two steps: PARTS invocations for each row combine as many
+// neighbours, then every invocation their results. All are combined, also the positions that the row does not see.
+float largest_of(uint from)
 {
-    float maximum = NEVER;
-    for (uint i = 0; i < count; ++i) {
-        maximum = max(maximum, weights[m * SPLIT + i]);
+    float maximum = weights[from];
+    for (uint k = 1u; k < PARTS; ++k) {
+        maximum = max(maximum, weights[from + k]);
     }
     return maximum;
 }
 
-float sum_of_weights(uint m, uint count)
+float largest_part(uint m)
 {
-    precise float total = 0.0;
-    for (uint i = 0; i < count; ++i) {
-        total += weights[m * SPLIT + i];
+    float maximum = parts[m * PARTS];
+    for (uint k = 1u; k < PARTS; ++k) {
+        maximum = max(maximum, parts[m * PARTS + k]);
+    }
+    return maximum;
+}
+
+float sum_of(uint from)
+{
+    precise float total = weights[from];
+    for (uint k = 1u; k < PARTS; ++k) {
+        total += weights[from + k];
+    }
+    return total;
+}
+
+float sum_of_parts(uint m)
+{
+    precise float total = parts[m * PARTS];
+    for (uint k = 1u; k < PARTS; ++k) {
+        total += parts[m * PARTS + k];
     }
     return total;
 }
@@ -84,10 +134,16 @@ void main()
     EACH_ROW(SUM)
     if (begin + SPLIT <= together) {
         const uint key = min(start + at, p.slots - 1u) * row_words + head_word;
+#if WIDE
+        for (uint word = 0; word < words && lane < count; word += 8u) {
+            const uvec4 k0 = keys.data[(key + word) / 4u], k1 = keys.data[(key + word) / 4u + 1u];
+#define PRODUCTS(m) sum##m = add_sixteen(sum##m, query##m, word, k0, k1);
+#else
         for (uint word = 0; word < words && lane < count; word += 4u) {
             const vec2 k0 = key_pair(key, word), k1 = key_pair(key, word + 1u);
             const vec2 k2 = key_pair(key, word + 2u), k3 = key_pair(key, word + 3u);
 #define PRODUCTS(m) sum##m = add_four(sum##m, query##m, word, k0, k1, k2, k3);
+#endif
             EACH_ROW(PRODUCTS)
         }
     } else if (lane < count) {
@@ -95,24 +151,25 @@ void main()
     sum##m = dot_with_key(query##m, slot_of(r##m, min(at, position##m), base) * row_words + head_word);
         EACH_ROW(OWN_KEY)
     }
-#define KEEP(m) weights[m * SPLIT + lane] = score_of(begin + lane, position##m, sum##m);
+#define KEEP(m) \
+    const float score##m = score_of(begin + lane, position##m, sum##m); \
+    weights[m * SPLIT + lane] = score##m;
     EACH_ROW(KEEP)
     barrier();
-#define MAXIMUM(m) const float maximum##m = largest_score(m, count);
-    EACH_ROW(MAXIMUM)
+    if (lane < ROWS * PARTS) parts[lane] = largest_of(lane * PARTS);
     barrier();
 #define WEIGHT(m) \
-    { \
-        const float score = weights[m * SPLIT + lane]; \
-        weights[m * SPLIT + lane] = score > NEVER ? exp(score - maximum##m) : 0.0; \
-    }
+    const float maximum##m = largest_part(m); \
+    weights[m * SPLIT + lane] = score##m > NEVER ? exp(score##m - maximum##m) : 0.0;
     EACH_ROW(WEIGHT)
+    barrier();
+    if (lane < ROWS * PARTS) parts[lane] = sum_of(lane * PARTS);
     barrier();
 #define TOTAL(m) \
     const uint to##m = partial_begin(row##m, head##m, split); \
     if (first + m < queries && lane == 0u && count != 0u) { \
         scratch.data[to##m + p.head_dim] = maximum##m; \
-        scratch.data[to##m + p.head_dim + 1u] = sum_of_weights(m, count); \
+        scratch.data[to##m + p.head_dim + 1u] = sum_of_parts(m); \
     }
     EACH_ROW(TOTAL)
     for (uint word = lane; word < words && count != 0u; word += LANES) {

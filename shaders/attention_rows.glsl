@@ -1,11 +1,17 @@
 // What both kernels of attention's first step share: their buffers, and what a workgroup's queries are. The includer
-// defines ROWS and KV_Q8 and has included shared.h, attention.glsl and rows.glsl.
+// defines ROWS and KV_Q8, may define WIDE (queries come by four components, keys by eight), and has included shared.h,
+// attention.glsl and rows.glsl.
 #ifndef SX_ATTENTION_ROWS_GLSL
 #define SX_ATTENTION_ROWS_GLSL
 
 #include "kv.glsl"
 
+#if WIDE
+layout(binding = 1, std430) readonly buffer Q { vec4 data[]; } q;
+layout(binding = 5, std430) readonly buffer Keys { uvec4 data[]; } keys; // the same as kv
+#else
 layout(binding = 1, std430) readonly buffer Q { float data[]; } q;
+#endif
 layout(binding = 2, std430) readonly buffer Kv { uint data[]; } kv;
 layout(binding = 3, std430) readonly buffer Batch { SxBatch batch; };
 layout(binding = 4, std430) writeonly buffer Scratch { float data[]; } scratch;

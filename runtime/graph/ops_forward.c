@@ -385,6 +385,12 @@ static uint32_t attention_kernel_rows(const sx_ops *ops, uint32_t queries)
     return queries <= 2 ? queries : queries <= 4 || !eight ? 4 : 8;
 }
 
+// On GPUs, where heads are multiples of 16 components, keys come 16 bytes a load.
+static bool reads_wide(const sx_ops *ops, const sx_attention_shape *shape)
+{
+    return !ops->shuffle && !shape->kv_q8 && shape->head_dim % 16 == 0;
+}
+
 // The rows of one batch.
 static void attention_of_batch(const sx_ops *ops, sx_gpu_tape *tape, uint32_t rows, const sx_attention_args *args)
 {
@@ -392,8 +398,9 @@ static void attention_of_batch(const sx_ops *ops, sx_gpu_tape *tape, uint32_t ro
     const uint32_t per_pass = attention_rows_per_pass(shape, rows, args->splits);
     const uint32_t group = shape->heads / shape->kv_heads; // queries of a row that share a key
     const uint32_t kernel_rows = attention_kernel_rows(ops, per_pass * group);
+    const bool wide = reads_wide(ops, shape);
     char name[32];
-    snprintf(name, sizeof name, "attention_%s", name_of_kv(shape));
+    snprintf(name, sizeof name, "attention_%s", wide ? "wide" : name_of_kv(shape));
     const sx_kernel kernel = rows_kernel(ops, name, kernel_rows);
     for (uint32_t first = 0; first < rows; first += per_pass) {
         const uint32_t count = rows - first < per_pass ? rows - first : per_pass;
@@ -402,9 +409,9 @@ static void attention_of_batch(const sx_ops *ops, sx_gpu_tape *tape, uint32_t ro
             float scale, softcap;
         } parameters = {shape->heads, shape->kv_heads, shape->head_dim, shape->slots, shape->window,
                         args->splits, first,           count,           shape->scale, shape->softcap};
-        const sx_gpu_binding partial[] = {args->q, args->kv, args->batch, args->scratch};
-        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, partial, 4, args->splits, shape->kv_heads,
-                             ops_ceil_div(count * group, kernel_rows));
+        const sx_gpu_binding partial[] = {args->q, args->kv, args->batch, args->scratch, args->kv};
+        sx_gpu_tape_dispatch(tape, kernel, &parameters, sizeof parameters, partial, wide ? 5 : 4, args->splits,
+                             shape->kv_heads, ops_ceil_div(count * group, kernel_rows));
         const sx_gpu_binding merge[] = {args->scratch, args->batch, args->out};
         sx_gpu_tape_dispatch(tape, SX_KERNEL_ATTENTION_MERGE, &parameters, sizeof parameters, merge, 3,
                              ops_ceil_div(count * shape->heads * shape->head_dim, 64), 1, 1);

@@ -373,8 +373,11 @@ static void test_attention(void **state)
     check_attention(&shape, 4, 100, 20); // splits nobody reaches
     shape = make_shape(4, 1, 256, 140);
     check_attention(&shape, 2, 128, 3);
-    shape = make_shape(2, 2, 6, 70);
-    check_attention(&shape, 3, 64, 2);
+    static const uint32_t head_dims[] = {6, 24, 40, 72, 80, 96}; // multiples of 16 have kernels of their own
+    for (uint32_t i = 0; i < 6; i++) {
+        shape = make_shape(4, 2, head_dims[i], 300);
+        check_attention(&shape, 1 + 5 * i, 64 + 17 * i, 4);
+    }
     shape = make_shape(5, 1, 64, 70);
     shape.softcap = 5;
     check_attention(&shape, 1, 66, 2);
