@@ -2,8 +2,9 @@
 // (up to a constant of the row); logprob: log softmax(x / T), T = 1 when greedy.
 //
 // logits [rows, vocabulary], children [rows]. A workgroup of LANES >= SX_MAX_BRANCH invocations makes a row; an
-// invocation looks at every LANES-th token. The `branch` invocations whose best tokens are the best ones hold all of the
-// `branch` best between them: each lists its own in order, and the lists are merged. Dispatched by sx_op_top_k.
+// invocation looks at every LANES-th group of four tokens, whose loads are under way together. The `branch` invocations
+// whose best tokens are the best ones hold all of the `branch` best between them: each lists its own in order, and the
+// lists are merged. A single child is the best of all, and takes neither. Dispatched by sx_op_top_k.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shared.h"
@@ -46,10 +47,21 @@ uint target_id(uint token)
     return id;
 }
 
-// Ordered score of a draft token, 0 where no noise could bring it among the children.
+// Logits of four tokens from `first` on; behind the last, less than any logit.
+vec4 four_logits(uint from, uint first)
+{
+    const uint last = p.vocabulary - 1u;
+    const uvec4 token = min(first + uvec4(0u, 1u, 2u, 3u), uvec4(last));
+    const vec4 x = vec4(sane(logits[from + token.x]), sane(logits[from + token.y]), sane(logits[from + token.z]),
+                        sane(logits[from + token.w]));
+    return mix(x, vec4(-2e30), greaterThan(first + uvec4(0u, 1u, 2u, 3u), uvec4(last)));
+}
+
+// Ordered score of a draft token, 0 where there is none or no noise could bring it among the children.
 uint score_key(uint token, float x, uint position)
 {
     uint key = 0u;
+    if (token >= p.vocabulary) return key;
     if (greedy) {
         key = ordered(x);
     } else if (x >= skip_below) {
@@ -58,13 +70,24 @@ uint score_key(uint token, float x, uint position)
     return key;
 }
 
+float largest_of(vec4 x)
+{
+    return max(max(x.x, x.y), max(x.z, x.w));
+}
+
+// Whether the score of a token could be `key` or better; `x` is its logit, or the largest of several.
+bool could_reach(float x, uint key)
+{
+    return greedy ? ordered(x) >= key : x >= skip_below;
+}
+
 void find_highest(uint lane, uint from)
 {
     float top = -1e30;
-    for (uint token = lane; token < p.vocabulary; token += LANES) {
-        top = max(top, sane(logits[from + token]));
+    for (uint first = lane * 4u; first < p.vocabulary; first += LANES * 4u) {
+        top = max(largest_of(four_logits(from, first)), top);
     }
-    lane_max[lane] = lane < p.vocabulary ? top : -2e30;
+    lane_max[lane] = lane * 4u < p.vocabulary ? top : -2e30;
     barrier();
     if (lane < GROUPS) {
         float group = lane_max[lane * GROUP_LANES];
@@ -83,27 +106,36 @@ void find_highest(uint lane, uint from)
     skip_below = lowest - (NOISE_HIGHEST - NOISE_LOWEST) * settings.temperature * 1.001;
 }
 
+// Puts a token where it belongs in the list of `count` that begins at `begin`; gives the new count.
+uint list_token(uint begin, uint count, uint token, uint key)
+{
+    uint slot = begin + count;
+    if (count == p.branch) {
+        slot -= 1u;
+        if (!better(key, token, list_key[slot], list_id[slot])) return count;
+    }
+    const uint grown = slot - begin + 1u;
+    for (; slot > begin && better(key, token, list_key[slot - 1u], list_id[slot - 1u]); --slot) {
+        list_key[slot] = list_key[slot - 1u];
+        list_id[slot] = list_id[slot - 1u];
+    }
+    list_key[slot] = key;
+    list_id[slot] = token;
+    return grown;
+}
+
 // The best of this invocation's tokens that reach the worst contributor's best, in order.
 void list_own(uint lane, uint rank, uint from, uint position)
 {
     const uint begin = rank * p.branch;
     uint count = 0u;
-    for (uint token = lane; token < p.vocabulary; token += LANES) {
-        const uint key = score_key(token, sane(logits[from + token]), position);
-        bool wanted = key != 0u && !better(worst_key, worst_id, key, token);
-        if (wanted && count == p.branch) {
-            wanted = better(key, token, list_key[begin + count - 1u], list_id[begin + count - 1u]);
-            if (wanted) count -= 1u;
-        }
-        if (wanted) {
-            uint slot = begin + count;
-            for (; slot > begin && better(key, token, list_key[slot - 1u], list_id[slot - 1u]); --slot) {
-                list_key[slot] = list_key[slot - 1u];
-                list_id[slot] = list_id[slot - 1u];
+    for (uint first = lane * 4u; first < p.vocabulary; first += LANES * 4u) {
+        const vec4 x = four_logits(from, first);
+        if (could_reach(largest_of(x), worst_key)) {
+            for (uint i = 0u; i < 4u; ++i) {
+                const uint token = first + i, key = score_key(token, x[i], position);
+                if (key != 0u && !better(worst_key, worst_id, key, token)) count = list_token(begin, count, token, key);
             }
-            list_key[slot] = key;
-            list_id[slot] = token;
-            count += 1u;
         }
     }
     for (; count < p.branch; ++count) {
@@ -146,13 +178,18 @@ void main()
 
     precise float sum = 0.0;
     uint best_key = 0u, best_id = SX_NONE;
-    for (uint token = lane; token < p.vocabulary; token += LANES) {
-        const float x = sane(logits[from + token]);
-        sum += exp(max((x - highest) * inverse_temperature, -100.0));
-        const uint key = score_key(token, x, position);
-        if (key > best_key) {
-            best_key = key;
-            best_id = token;
+    for (uint first = lane * 4u; first < p.vocabulary; first += LANES * 4u) {
+        const vec4 x = four_logits(from, first);
+        const vec4 weight = exp(max((x - highest) * inverse_temperature, vec4(-100.0)));
+        sum += (weight.x + weight.y) + (weight.z + weight.w);
+        if (could_reach(largest_of(x), best_key)) {
+            for (uint i = 0u; i < 4u; ++i) {
+                const uint key = score_key(first + i, x[i], position);
+                if (key > best_key) {
+                    best_key = key;
+                    best_id = first + i;
+                }
+            }
         }
     }
     lane_key[lane] = best_key;
@@ -177,9 +214,10 @@ void main()
         list_id[slot] = SX_NONE;
     }
     barrier();
-    if (rank < p.branch) list_own(lane, rank, from, position);
+    if (rank < p.branch && p.branch > 1u) list_own(lane, rank, from, position);
     barrier();
-    if (lane == 0u) merge_lists();
+    if (lane == 0u && p.branch > 1u) merge_lists();
+    if (lane == 0u && p.branch == 1u) child_id[0] = worst_id;
     barrier();
     if (lane < p.branch) {
         const uint id = child_id[lane];

@@ -139,8 +139,8 @@ static void top_k_with_adverse_logits(void **data)
             float *logits = malloc(4 * VOCABULARY);
             for (uint32_t i = 0; i < VOCABULARY; i++) {
                 logits[i] = kind == 0   ? 1.0f
-                            : kind == 1 ? (i % lanes == 7 ? 5.0f + (float)i * 1e-3f : -1.0f)
-                                        : (i % lanes == 7 ? 5.0f - (float)i * 1e-3f : -1.0f);
+                            : kind == 1 ? (i / 4 % lanes == 7 ? 5.0f + (float)i * 1e-3f : -1.0f)
+                                        : (i / 4 % lanes == 7 ? 5.0f - (float)i * 1e-3f : -1.0f);
             }
             SxSettings settings = support_settings(VOCABULARY);
             SxState state = {0};
