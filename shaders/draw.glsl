@@ -25,7 +25,7 @@ void read_drawing(uint row)
 #else
 #define LIST 1024
 #endif
-shared uint list_token[LIST], list_distance[LIST], list_count;
+shared uint list_token[LIST], list_distance[LIST], list_count, bound_key;
 
 uint distance_of(float value)
 {
@@ -154,11 +154,28 @@ uint filter_threshold(uint lane)
 
 // ---- Drawing -------------------------------------------------------------------------------------------------------
 
-void list_candidate(uint token, uint flags)
+// The largest distance that a filter may leave, as far as the largest values of the invocations tell: as many tokens as
+// there are better ones among them come before. So that the list rarely is too short.
+uint listed_distance(uint lane)
+{
+    uint farthest = uint(FARTHEST * STEPS);
+    if (settings.top_k != 0u && settings.top_k <= LANES) {
+        uint rank = 0u;
+        for (uint other = 0u; other < LANES; ++other) {
+            if (better(best_keys[other], other, best_keys[lane], lane)) rank += 1u;
+        }
+        if (rank == settings.top_k - 1u) bound_key = best_keys[lane];
+        barrier();
+        farthest = min(farthest, distance_of(from_ordered(bound_key)));
+    }
+    return farthest;
+}
+
+void list_candidate(uint token, uint flags, float x, uint farthest)
 {
     if (allowed(token, flags)) {
-        const uint distance = distance_of(adjusted(token, logit(token)));
-        if (distance <= uint(FARTHEST * STEPS)) {
+        const uint distance = distance_of(adjusted(token, x));
+        if (distance <= farthest) {
             const uint place = atomicAdd(list_count, 1u);
             if (place < LIST) {
                 list_token[place] = token;
@@ -168,12 +185,15 @@ void list_candidate(uint token, uint flags)
     }
 }
 
+// Behind read_logits(), whose best_keys it reads.
 void list_candidates(uint lane)
 {
+    const uint farthest = listed_distance(lane);
     for (uint first = lane * 4u; first < limit; first += LANES * 4u) {
         const uint flags = four_flags(first);
+        const vec4 x = four_logits(first);
         for (uint i = 0u; i < 4u; ++i) {
-            list_candidate(first + i, flags);
+            list_candidate(first + i, flags, x[i], farthest);
         }
     }
     barrier();

@@ -70,6 +70,19 @@ float logit(uint token)
     return sane(logits[from + token]);
 }
 
+// Of four tokens, loaded together; those behind the last weigh nothing beside any logit.
+float logit_or_none(uint token)
+{
+    float x = -2e30;
+    if (token < limit) x = logit(token);
+    return x;
+}
+
+vec4 four_logits(uint first)
+{
+    return vec4(logit(first), logit_or_none(first + 1u), logit_or_none(first + 2u), logit_or_none(first + 3u));
+}
+
 #if GREEDY
 float adjusted(uint token, float x)
 {
@@ -108,13 +121,6 @@ void add_value(uint token, uint flags, float x)
     }
 }
 
-float logit_or_none(uint token)
-{
-    float x = -2e30; // weighs nothing beside any logit
-    if (token < limit) x = logit(token);
-    return x;
-}
-
 void read_logits(uint lane)
 {
     top = uvec2(0u, SX_NONE);
@@ -123,8 +129,7 @@ void read_logits(uint lane)
     moment = 0.0;
     for (uint first = lane * 4u; first < limit; first += LANES * 4u) {
         const uint flags = four_flags(first);
-        const vec4 x = vec4(logit(first), logit_or_none(first + 1u), logit_or_none(first + 2u),
-                            logit_or_none(first + 3u));
+        const vec4 x = four_logits(first);
         add_logits(x);
         add_value(first, flags, x.x);
         add_value(first + 1u, flags, x.y);

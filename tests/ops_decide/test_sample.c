@@ -439,6 +439,13 @@ static void large_vocabularies(void **data)
         check_rows(&f, "large, top-p");
         f.settings.top_k = 40;
         check_rows(&f, "large, top-k");
+        f.settings.top_k = 300; // more than there are invocations
+        check_rows(&f, "large, a large top-k");
+        f.settings.top_k = 40;
+        f.settings.top_p = 1.0f;
+        for (size_t k = 0; k < (size_t)sizes[i] * 2; k++)
+            f.logits[k] = roundf(4 * f.logits[k]) / 4; // thousands as good as the last one
+        check_rows(&f, "large, ties");
         release(&f);
     }
 }

@@ -3,7 +3,7 @@
 // activations where the device multiplies them: milliseconds, GB/s
 // of weights (to be held against gpu_bench's copy bandwidth), G multiply-adds/s, and a hash of the result, which must
 // be the same at every row count and by both, since row 0 is always the same. Then the other ops at the shapes of a
-// layer.
+// layer, and the decisions over a vocabulary of 151,936 tokens, the draft's 32,000.
 #include "graph/ops.h"
 #include "model/quant.h"
 
@@ -237,6 +237,75 @@ static void bench_rows(bench *b, uint32_t rows, uint32_t hidden, uint32_t ffn)
     drop(b, y);
 }
 
+static void bench_sample(bench *b, const char *name, uint32_t rows, float temperature, sx_gpu_binding logits)
+{
+    enum { VOCABULARY = 151936 };
+    const SxSettings settings = {
+        .vocabulary = VOCABULARY, .temperature = temperature, .top_p = 0.95f, .top_k = 20, .repetition_penalty = 1};
+    const SxBatch batch = {.count = rows, .base = SX_DIRECT};
+    // The flags of all tokens stand behind the settings: none.
+    const uint64_t words = sizeof settings / 4 + VOCABULARY / 4;
+    uint32_t *zeros = calloc(words, 4);
+    const sx_gpu_binding set = make(b, words, 0), rows_of = make(b, sizeof batch / 4, 0);
+    const sx_gpu_binding samples = make(b, SX_MAX_ROWS * sizeof(SxSample) / 4, 0);
+    require(b, sx_gpu_write(b->gpu, set.buffer, 0, zeros, 4 * words, &b->error));
+    require(b, sx_gpu_write(b->gpu, set.buffer, 0, &settings, sizeof settings, &b->error));
+    require(b, sx_gpu_write(b->gpu, rows_of.buffer, 0, &batch, sizeof batch, &b->error));
+    begin(b);
+    for (int k = 0; k < REPEATS; k++)
+        sx_op_sample(&b->ops, b->tape, rows,
+                     &(sx_sample_args){.logits = logits,
+                                       .vocabulary = VOCABULARY,
+                                       .batch = rows_of,
+                                       .settings = set,
+                                       .counts = logits, // without penalties not read
+                                       .samples = samples,
+                                       .greedy = temperature == 0});
+    report(b, name, rows);
+    free(zeros);
+    drop(b, set);
+    drop(b, rows_of);
+    drop(b, samples);
+}
+
+static void bench_top_k(bench *b, uint32_t rows, uint32_t branch, sx_gpu_binding logits)
+{
+    const SxSettings settings = {.vocabulary = 32000};
+    const SxState state = {0};
+    const sx_gpu_binding set = make(b, sizeof settings / 4, 0), now_of = make(b, sizeof state / 4, 0);
+    const sx_gpu_binding children = make(b, SX_MAX_ROWS * sizeof(SxChildren) / 4, 0);
+    require(b, sx_gpu_write(b->gpu, set.buffer, 0, &settings, sizeof settings, &b->error));
+    require(b, sx_gpu_write(b->gpu, now_of.buffer, 0, &state, sizeof state, &b->error));
+    begin(b);
+    for (int k = 0; k < REPEATS; k++)
+        sx_op_top_k(&b->ops, b->tape, rows,
+                    &(sx_top_k_args){.logits = logits,
+                                     .draft_vocabulary = 32000,
+                                     .settings = set,
+                                     .state = now_of,
+                                     .level = 1,
+                                     .branch = branch,
+                                     .children = children});
+    char name[64];
+    snprintf(name, sizeof name, "top_k, %u of 32000", branch);
+    report(b, name, rows);
+    drop(b, set);
+    drop(b, now_of);
+    drop(b, children);
+}
+
+static void bench_decisions(bench *b)
+{
+    const sx_gpu_binding logits = make(b, 16 * 151936, 0);
+    for (uint32_t rows = 1; rows <= 16; rows *= 4) {
+        bench_sample(b, "sample, greedy", rows, 0, logits);
+        bench_sample(b, "sample, drawn", rows, 0.6f, logits);
+    }
+    bench_top_k(b, 1, 1, logits);
+    bench_top_k(b, 4, 4, logits);
+    drop(b, logits);
+}
+
 int main(int argc, char **argv)
 {
     bench b = {0};
@@ -253,6 +322,7 @@ int main(int argc, char **argv)
         bench_linear(&b, format, ffn, hidden);
     for (int i = 0; i < ROW_COUNTS && row_counts[i] <= SX_MAX_ROWS; i++)
         bench_rows(&b, row_counts[i], hidden, ffn);
+    bench_decisions(&b);
     sx_ops_destroy(&b.ops);
     sx_gpu_close(b.gpu);
     return 0;
