@@ -21,13 +21,15 @@ layout(binding = 1, std430) readonly buffer Weight { float data[]; } weight;
 layout(binding = 2, std430) readonly buffer X { float data[]; } x;
 layout(binding = 3, std430) writeonly buffer Out { float data[]; } result;
 
-float dot_with(uint lane, uint from, uint row)
+// What this invocation adds to the products with the three rows.
+vec3 add_products(uint lane, uint from)
 {
-    precise float sum = 0.0;
+    precise vec3 sum = vec3(0.0);
     for (uint i = lane; i < p.n; i += LANES) {
-        sum = fma(weight.data[row * p.n + i], x.data[from + i], sum);
+        const vec3 rows = vec3(weight.data[i], weight.data[p.n + i], weight.data[2u * p.n + i]);
+        sum = fma(rows, vec3(x.data[from + i]), sum);
     }
-    return reduce_sum(lane, sum);
+    return sum;
 }
 
 float sigmoid(float value)
@@ -38,9 +40,10 @@ float sigmoid(float value)
 void main()
 {
     const uint r = gl_WorkGroupID.x, lane = gl_LocalInvocationID.x, from = r * p.n;
-    const float confidence = dot_with(lane, from, 0u);
-    const float progress = dot_with(lane, from, 1u);
-    const float remain = dot_with(lane, from, 2u);
+    const vec3 sum = add_products(lane, from);
+    const float confidence = reduce_sum(lane, sum.x);
+    const float progress = reduce_sum(lane, sum.y);
+    const float remain = reduce_sum(lane, sum.z);
     if (lane == 0u) {
         result.data[4u * r] = (p.mask & SX_SIGNAL_CONFIDENCE) != 0u ? sigmoid(confidence) : 0.0;
         result.data[4u * r + 1u] = (p.mask & SX_SIGNAL_PROGRESS) != 0u ? sigmoid(progress) : 0.0;
