@@ -1,5 +1,7 @@
 #include "harness.h"
 
+#include "engine/load.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,24 @@ sx_engine *test_open_bundled(const sx_engine_desc *desc)
     sx_engine *engine = NULL;
     sx_error error = {0};
     if (sx_engine_create(&with_log, NULL, NULL, &engine, &error) != SX_OK) fail("loading", &error);
+    return engine;
+}
+
+sx_engine *test_open_as_gpu(void)
+{
+    sx_engine *engine = NULL;
+    sx_error error = {0};
+    if (sx_engine_open(&(sx_engine_desc){.log = print_log, .validation = true}, &engine, &error) != SX_OK)
+        fail("loading", &error);
+    engine->ops.shuffle = false;
+    engine->ops.tiled_from = 64;
+    engine->prefill_limit = SX_MAX_PREFILL_ROWS;
+    engine->prefill_rows = 64;
+    sx_status status;
+    do
+        status = sx_engine_poll(engine, NULL, &error);
+    while (status == SX_PENDING);
+    if (status != SX_OK) fail("loading", &error);
     return engine;
 }
 

@@ -17,6 +17,8 @@ typedef struct test_reply {
 
 // Aborts the test program with the message on failure.
 sx_engine *test_open_bundled(const sx_engine_desc *desc);
+// The same with the kernels of GPUs, those of long prompts among them, on whatever device the test has.
+sx_engine *test_open_as_gpu(void);
 sx_session *test_open_session(sx_engine *engine);
 // Runs until done. `after` (may be NULL) is called after every event and may steer the session.
 void test_run(sx_session *session, const sx_generate_desc *desc, test_reply *reply,

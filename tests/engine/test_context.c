@@ -132,30 +132,12 @@ static void test_chunks(void **state)
     engine->prefill_rows = SX_MAX_ROWS;
 }
 
-// An engine on the kernels of GPUs, those of long chunks among them, on whatever device the test has.
-static sx_engine *open_as_gpu(void)
-{
-    sx_engine *opened = NULL;
-    sx_error error = {0};
-    assert_int_equal(sx_engine_open(&(sx_engine_desc){.validation = true}, &opened, &error), SX_OK);
-    opened->ops.shuffle = false;
-    opened->ops.tiled_from = 64;
-    opened->prefill_limit = SX_MAX_PREFILL_ROWS;
-    opened->prefill_rows = 64;
-    sx_status status;
-    do
-        status = sx_engine_poll(opened, NULL, &error);
-    while (status == SX_PENDING);
-    assert_int_equal(status, SX_OK);
-    return opened;
-}
-
 // Chunks read by the tiled kernels, and by those of decoding: the same bits, also where a reply is read again.
 static void test_long_chunks(void **state)
 {
     (void)state;
     static test_reply whole, cut, again;
-    sx_engine *other = open_as_gpu();
+    sx_engine *other = test_open_as_gpu();
     assert_true(other->info.bitwise_lossless);
     sx_message turns[14];
     uint32_t count = make_turns(turns, 5);

@@ -144,10 +144,28 @@ static void test_equal_tokens_fast(void **state)
     engine = full;
 }
 
+// With the kernels of GPUs, too: the same tokens for all modes of drafting, which need not be those of other kernels.
+static void test_equal_tokens_as_gpu(void **state)
+{
+    (void)state;
+    sx_engine *full = engine;
+    engine = test_open_as_gpu();
+    sx_session *session = test_open_session(engine);
+    const uint32_t problems = test_number("SX_PROBLEMS", 5) / 50 + 1;
+    for (uint32_t i = 0; i < problems; i++) {
+        check_problem(session, i, 0, SX_POLICY_SIGNALS, MODES);
+        check_problem(session, i, 0.8f, SX_POLICY_SIGNALS, MODES - 1);
+    }
+    sx_session_destroy(session);
+    sx_engine_destroy(engine);
+    engine = full;
+}
+
 int main(void)
 {
     engine = test_open_bundled(NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal_tokens), cmocka_unit_test(test_equal_tokens_fast)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equal_tokens), cmocka_unit_test(test_equal_tokens_fast),
+                                       cmocka_unit_test(test_equal_tokens_as_gpu)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sx_engine_destroy(engine);
     return failed;
