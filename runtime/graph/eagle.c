@@ -5,7 +5,7 @@
 
 enum { BEAM_ROWS = 16 }; // the fixed row count that holds SX_MAX_BRANCH
 
-enum { PARTS = 16 };
+enum { PARTS = 15 };
 
 static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, uint32_t rows, sx_buffer_part parts[PARTS])
 {
@@ -20,8 +20,7 @@ static void list_parts(sx_eagle_buffers *b, const sx_eagle *eagle, uint32_t rows
         {&b->embedded, state, "draft: embeddings"},
         {&b->feature_in, state, "draft: features in"},
         {&b->residual, eagle->norm_before_residual ? state : 0, "draft: residual"},
-        {&b->feature[0], state, "draft: features"},
-        {&b->feature[1], state, "draft: features"},
+        {&b->feature, eagle->feed_back_normed ? state : 0, "draft: features"},
         {&b->last_feature, state, "draft: last feature"},
         {&b->last_logits, logits, "draft: last logits"},
         {&b->logits, BEAM_ROWS * logits, "draft: logits"},
@@ -85,59 +84,64 @@ static void norm(const sx_pass *pass, const sx_eagle *eagle, sx_gpu_binding x, s
                                    .out_offset = out_offset});
 }
 
+// Columns begin .. begin + n - 1 of the aux states of batch.source.
+static void gather_aux(const sx_pass *pass, sx_gpu_buffer *aux, uint32_t width, uint32_t begin, uint32_t n,
+                       sx_gpu_buffer *out)
+{
+    sx_op_gather_rows(pass->ops, pass->tape, pass->rows,
+                      &(sx_gather_args){.x = sx_whole(aux),
+                                        .x_stride = width,
+                                        .x_offset = begin,
+                                        .n = n,
+                                        .batch = pass->batch,
+                                        .out = sx_whole(out),
+                                        .out_stride = width});
+}
+
+// The aux states of batch.source, normed as the draft wants them.
+static sx_gpu_buffer *gather_normed(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buffers *b,
+                                    sx_gpu_buffer *aux, uint32_t width)
+{
+    const bool each = eagle->fc_norm[0].size && !eagle->input_norm.size;
+    if (!each) gather_aux(pass, aux, width, 0, width, b->gathered);
+    if (!each && !eagle->input_norm.size) return b->gathered;
+    sx_norm_args normalise = {.x = sx_whole(b->gathered),
+                              .x_stride = width,
+                              .weight = eagle->input_norm,
+                              .n = width,
+                              .eps = eagle->eps,
+                              .out = sx_whole(b->gathered_normed),
+                              .out_stride = width};
+    if (!each) sx_op_rms_norm(pass->ops, pass->tape, pass->rows, &normalise);
+    for (uint32_t i = 0; each && i < eagle->aux_count; i++) {
+        // Each state by itself, in place 0, since a norm reads a row's first elements.
+        gather_aux(pass, aux, width, i * eagle->target_hidden, eagle->target_hidden, b->gathered);
+        normalise.weight = eagle->fc_norm[i];
+        normalise.n = eagle->target_hidden;
+        normalise.out_offset = i * eagle->target_hidden;
+        sx_op_rms_norm(pass->ops, pass->tape, pass->rows, &normalise);
+    }
+    return b->gathered_normed;
+}
+
 // feature_in = fc(norms(aux states of batch.source))
 static void fuse(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buffers *b, sx_gpu_buffer *aux)
 {
     const uint32_t width = eagle->aux_count * eagle->target_hidden;
-    sx_gpu_buffer *x = b->gathered;
-    sx_op_gather_rows(pass->ops, pass->tape, pass->rows,
-                      &(sx_gather_args){.x = sx_whole(aux),
-                                        .x_stride = width,
-                                        .n = width,
-                                        .batch = pass->batch,
-                                        .out = sx_whole(x),
-                                        .out_stride = width});
-    sx_norm_args normalise = {.x_stride = width, .eps = eagle->eps, .out_stride = width};
-    if (eagle->input_norm.size) {
-        normalise.x = sx_whole(x);
-        normalise.weight = eagle->input_norm;
-        normalise.n = width;
-        normalise.out = sx_whole(b->gathered_normed);
-        sx_op_rms_norm(pass->ops, pass->tape, pass->rows, &normalise);
-        x = b->gathered_normed;
-    } else if (eagle->fc_norm[0].size) {
-        for (uint32_t i = 0; i < eagle->aux_count; i++) {
-            // Each state by itself: gathered once more into place 0, since a norm reads a row's first elements.
-            sx_op_gather_rows(pass->ops, pass->tape, pass->rows,
-                              &(sx_gather_args){.x = sx_whole(aux),
-                                                .x_stride = width,
-                                                .x_offset = i * eagle->target_hidden,
-                                                .n = eagle->target_hidden,
-                                                .batch = pass->batch,
-                                                .out = sx_whole(b->gathered),
-                                                .out_stride = width});
-            normalise.x = sx_whole(b->gathered);
-            normalise.weight = eagle->fc_norm[i];
-            normalise.n = eagle->target_hidden;
-            normalise.out = sx_whole(b->gathered_normed);
-            normalise.out_offset = i * eagle->target_hidden;
-            sx_op_rms_norm(pass->ops, pass->tape, pass->rows, &normalise);
-        }
-        x = b->gathered_normed;
-    }
+    const sx_gpu_binding x = sx_whole(gather_normed(pass, eagle, b, aux, width));
     sx_op_linear(pass->ops, pass->tape, pass->rows,
                  &(sx_linear_args){.weight = &eagle->fc,
-                                   .x = sx_whole(x),
+                                   .x = x,
                                    .x_stride = width,
-                                   .packed = sx_pack_input(pass, pass->rows, sx_whole(x), width, &eagle->fc, 1),
+                                   .packed = sx_pack_input(pass, pass->rows, x, width, &eagle->fc, 1),
                                    .bias = eagle->fc_bias,
                                    .out = sx_whole(b->feature_in),
                                    .out_stride = eagle->hidden});
 }
 
-// One step on pairs (batch.token, feature_in): feature = what the next level continues from; the state before the
-// output norm stays in scratch->hidden.
-static void step(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buffers *b, sx_gpu_buffer *feature)
+// One step on pairs (batch.token, feature_in). Returns what the next level continues from: the state before the output
+// norm, which stays in scratch->hidden, or where normed states are fed back, `feature`.
+static sx_gpu_buffer *step(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buffers *b)
 {
     const sx_layer *first = &eagle->layers[0];
     const sx_gpu_binding feature_in = sx_whole(b->feature_in), none = {0};
@@ -153,15 +157,9 @@ static void step(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buff
     sx_layer_forward(pass, first, eagle->inv_freq, &b->kv, 0, sx_whole(normed), 2 * eagle->hidden, residual);
     for (uint32_t i = 1; i < eagle->layer_count; i++)
         sx_layer_forward(pass, &eagle->layers[i], eagle->inv_freq, &b->kv, i, none, 0, none);
-    if (eagle->feed_back_normed)
-        norm(pass, eagle, sx_whole(pass->scratch->hidden), eagle->output_norm, feature, eagle->hidden, 0);
-    else
-        sx_op_gather_rows(pass->ops, pass->tape, pass->rows,
-                          &(sx_gather_args){.x = sx_whole(pass->scratch->hidden),
-                                            .x_stride = eagle->hidden,
-                                            .n = eagle->hidden,
-                                            .out = sx_whole(feature),
-                                            .out_stride = eagle->hidden});
+    if (!eagle->feed_back_normed) return pass->scratch->hidden;
+    norm(pass, eagle, sx_whole(pass->scratch->hidden), eagle->output_norm, b->feature, eagle->hidden, 0);
+    return b->feature;
 }
 
 static void gather_features(const sx_pass *pass, const sx_eagle *eagle, sx_gpu_buffer *from, sx_gpu_buffer *to)
@@ -195,11 +193,11 @@ static void head(const sx_pass *pass, const sx_eagle *eagle, sx_gpu_buffer *feat
 void sx_eagle_extend(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buffers *b, sx_gpu_buffer *aux)
 {
     fuse(pass, eagle, b, aux);
-    step(pass, eagle, b, b->feature[0]);
+    sx_gpu_buffer *feature = step(pass, eagle, b);
     sx_pass last = *pass;
     last.rows = 1;
     last.batch = sx_whole(b->last);
-    gather_features(&last, eagle, b->feature[0], b->last_feature);
+    gather_features(&last, eagle, feature, b->last_feature);
     head(&last, eagle, b->last_feature, b->last_logits);
 }
 
@@ -235,8 +233,7 @@ void sx_eagle_expand(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_
         while (level_pass.rows < branch)
             level_pass.rows *= 2;
         gather_features(&level_pass, eagle, previous, b->feature_in);
-        previous = b->feature[level & 1];
-        step(&level_pass, eagle, b, previous);
+        previous = step(&level_pass, eagle, b);
         head(&level_pass, eagle, previous, b->logits);
         logits = b->logits;
     }

@@ -30,7 +30,7 @@ typedef struct sx_eagle_buffers {
     sx_gpu_buffer *embedded;     // [rows, H]
     sx_gpu_buffer *feature_in;   // [rows, H]
     sx_gpu_buffer *residual;     // [rows, H], norm_before_residual only
-    sx_gpu_buffer *feature[2];   // [rows, H] outputs of even and odd steps
+    sx_gpu_buffer *feature;      // [rows, H] a step's normed states, where those are fed back
     sx_gpu_buffer *last_feature; // [1, H] of the last extended row: the root's continuation
     sx_gpu_buffer *last_logits;  // [1, D]
     sx_gpu_buffer *logits;       // [SX_MAX_BRANCH rounded up, D]
