@@ -189,7 +189,7 @@ fi
 if [ -x "$bin/ops_bench" ] && ! $quick && ! sed -n 2p "$logs/devices.txt" | grep -q '^ *cpu,'; then
     limited 600 "$bin/ops_bench" >"$logs/ops_bench.log" 2>&1 || failed=$((failed + 1))
     tell '```'
-    tell "$(grep -E '^(linear|packed) (F16|Q8_0|Q4_K) ' "$logs/ops_bench.log")"
+    tell "$(grep -E '^(linear|packed) (F16|Q8_0|Q4_K) |^(attention|rms_norm|sample|top_k)' "$logs/ops_bench.log")"
     tell '```'
     tell ""
 fi
