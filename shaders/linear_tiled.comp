@@ -2,9 +2,8 @@
 //
 // It goes through the columns in units of 32: its 128 invocations decode the unit's weights once, into shared memory,
 // and put the activations beside them, both turned so that four neighbours lie together; then an invocation adds the
-// products of 4 weight rows with 8 activation rows. The sums are those of linear.comp to the bit: units are visited in
-// the order of its K_SPLIT parts, each part is summed by itself, and the parts are added in order. So a prompt's keys and
-// values are the same whichever kernel read it. Dispatched by sx_op_linear.
+// products of 4 weight rows with 8 activation rows, in an order (tiled.glsl) that makes the sums those of linear.comp to
+// the bit: a prompt's keys and values are the same whichever kernel read it. Dispatched by sx_op_linear.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define LANE_ROWS 4
@@ -15,12 +14,7 @@
 
 layout(local_size_x = 128) in;
 #include "linear.glsl"
-#define ROWS 8 // of an invocation
-#include "rows.glsl"
-
-const uint BLOCK_ROWS = 64;            // weight rows of a workgroup, and activation rows
-const uint FOURS = BLOCK_ROWS / 4u;    // of either
-const uint QUADS = UNIT / 4u;          // of a unit
+#include "tiled.glsl"
 
 shared vec4 weights[UNIT * FOURS]; // [column][four weight rows]
 shared vec4 values[UNIT * FOURS];  // [column][four activation rows]
@@ -28,10 +22,7 @@ shared vec4 values[UNIT * FOURS];  // [column][four activation rows]
 void load_weights(uint block, uint lane, uint index)
 {
     const uint four = lane % FOURS, q = lane / FOURS;
-    const uint tiles = (p.matrix_rows + TILE_ROWS - 1u) / TILE_ROWS;
-    const uint tile = min(block * (BLOCK_ROWS / TILE_ROWS) + four / TILE_LANES, tiles - 1u);
-    const uint row = row_begin(tile, four % TILE_LANES, p.words_per_row);
-    const Quad w = quad_weights(unit_begin(row, index, p.words_per_row), index, q);
+    const Quad w = quad_weights(unit_begin(row_of_four(block, four), index, p.words_per_row), index, q);
     const uint at = 4u * q * FOURS + four;
     weights[at] = w.k0;
     weights[at + FOURS] = w.k1;
@@ -61,8 +52,7 @@ void main()
     const uint block = group_index() / p.row_blocks, first = group_index() % p.row_blocks * BLOCK_ROWS;
     const uint units = (p.columns + UNIT - 1u) / UNIT;
 
-#define DECLARE(m) FLOATS sum##m = FLOATS(0.0), total##m = FLOATS(0.0);
-    EACH_ROW(DECLARE)
+    EACH_ROW(DECLARE_SUM)
 
     for (uint part = 0; part < K_SPLIT; ++part) {
         for (uint index = part; index < units; index += K_SPLIT) {
@@ -88,9 +78,6 @@ void main()
                 sum7 = add_product(sum7, w, high.w);
             }
         }
-#define ADD_PART(m) \
-    total##m = part == 0u ? sum##m : total##m + sum##m; \
-    sum##m = FLOATS(0.0);
         EACH_ROW(ADD_PART)
     }
 

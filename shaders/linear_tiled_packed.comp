@@ -2,9 +2,8 @@
 // for 64 activation rows.
 //
 // It goes through the columns in units of 32: its 128 invocations put the unit's bytes of weights and of activations into
-// shared memory, and each adds the products of 4 weight rows with 8 activation rows, as integers. The sums are those of
-// linear.comp with PACKED to the bit: units are visited in the order of its K_SPLIT parts, each part is summed by itself,
-// and the parts are added in order. Dispatched by sx_op_linear.
+// shared memory, and each adds the products of 4 weight rows with 8 activation rows, as integers, in an order (tiled.glsl)
+// that makes the sums those of linear.comp with PACKED to the bit. Dispatched by sx_op_linear.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #if !WGSL
@@ -19,12 +18,7 @@
 
 layout(local_size_x = 128) in;
 #include "linear.glsl"
-#define ROWS 8 // of an invocation
-#include "rows.glsl"
-
-const uint BLOCK_ROWS = 64;         // weight rows of a workgroup, and activation rows
-const uint FOURS = BLOCK_ROWS / 4u; // of either
-const uint QUADS = UNIT / 4u;       // of a unit
+#include "tiled.glsl"
 
 shared uvec4 weights[QUADS * FOURS];  // [quad][four weight rows]
 shared vec4 scales[4u * FOURS];       // [scale of each half, minimum of each half][four weight rows]
@@ -33,9 +27,7 @@ shared uvec4 values[3u * BLOCK_ROWS]; // [activation row][quads 0..3, quads 4..7
 void load_weights(uint block, uint lane, uint index)
 {
     const uint four = lane % FOURS, q = lane / FOURS;
-    const uint tiles = (p.matrix_rows + TILE_ROWS - 1u) / TILE_ROWS;
-    const uint tile = min(block * (BLOCK_ROWS / TILE_ROWS) + four / TILE_LANES, tiles - 1u);
-    const Unit unit = unit_begin(row_begin(tile, four % TILE_LANES, p.words_per_row), index, p.words_per_row);
+    const Unit unit = unit_begin(row_of_four(block, four), index, p.words_per_row);
     weights[lane] = unit_bytes(unit, q);
     if (q == 0u) {
         scales[four] = unit.scale[0];
@@ -65,8 +57,7 @@ void main()
     const uint block = group_index() / p.row_blocks, first = group_index() % p.row_blocks * BLOCK_ROWS;
     const uint units = p.columns / UNIT;
 
-#define DECLARE(m) FLOATS sum##m = FLOATS(0.0), total##m = FLOATS(0.0);
-    EACH_ROW(DECLARE)
+    EACH_ROW(DECLARE_SUM)
 
     for (uint part = 0; part < K_SPLIT; ++part) {
         for (uint index = part; index < units; index += K_SPLIT) {
@@ -84,9 +75,6 @@ void main()
     }
             EACH_ROW(ADD_UNIT)
         }
-#define ADD_PART(m) \
-    total##m = part == 0u ? sum##m : total##m + sum##m; \
-    sum##m = FLOATS(0.0);
         EACH_ROW(ADD_PART)
     }
 
