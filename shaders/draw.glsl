@@ -166,7 +166,7 @@ uint listed_distance(uint lane)
         }
         if (rank == settings.top_k - 1u) bound_key = best_keys[lane];
         barrier();
-        farthest = min(farthest, distance_of(from_ordered(bound_key)));
+        if (bound_key != 0u) farthest = min(farthest, distance_of(from_ordered(bound_key))); // else there are fewer
     }
     return farthest;
 }

@@ -336,6 +336,14 @@ static void filters_agree(void **data)
             rows += 16;
         }
         release(&f);
+        f = make(h, 10, 4, lanes); // fewer than there are invocations
+        for (f.settings.top_k = 1; f.settings.top_k <= 16; f.settings.top_k++) {
+            f.settings.temperature = 1.5f;
+            f.settings.seed_low = harness_random(h);
+            doubtful += check_rows(&f, "few tokens");
+            rows += 4;
+        }
+        release(&f);
     }
     print_message("%u of %u rows doubtful\n", doubtful, rows);
     assert_true(doubtful < rows / 10);
