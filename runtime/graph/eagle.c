@@ -102,24 +102,22 @@ static void gather_aux(const sx_pass *pass, sx_gpu_buffer *aux, uint32_t width, 
 static sx_gpu_buffer *gather_normed(const sx_pass *pass, const sx_eagle *eagle, const sx_eagle_buffers *b,
                                     sx_gpu_buffer *aux, uint32_t width)
 {
-    const bool each = eagle->fc_norm[0].size && !eagle->input_norm.size;
-    if (!each) gather_aux(pass, aux, width, 0, width, b->gathered);
-    if (!each && !eagle->input_norm.size) return b->gathered;
-    sx_norm_args normalise = {.x = sx_whole(b->gathered),
-                              .x_stride = width,
-                              .weight = eagle->input_norm,
-                              .n = width,
-                              .eps = eagle->eps,
-                              .out = sx_whole(b->gathered_normed),
-                              .out_stride = width};
-    if (!each) sx_op_rms_norm(pass->ops, pass->tape, pass->rows, &normalise);
-    for (uint32_t i = 0; each && i < eagle->aux_count; i++) {
-        // Each state by itself, in place 0, since a norm reads a row's first elements.
-        gather_aux(pass, aux, width, i * eagle->target_hidden, eagle->target_hidden, b->gathered);
-        normalise.weight = eagle->fc_norm[i];
-        normalise.n = eagle->target_hidden;
-        normalise.out_offset = i * eagle->target_hidden;
-        sx_op_rms_norm(pass->ops, pass->tape, pass->rows, &normalise);
+    // All of it in one part, or each state by itself, in place 0, since a norm reads a row's first elements.
+    const bool whole = eagle->input_norm.size || !eagle->fc_norm[0].size;
+    const uint32_t parts = whole ? 1 : eagle->aux_count, n = width / parts;
+    for (uint32_t i = 0; i < parts; i++) {
+        const sx_gpu_binding weight = whole ? eagle->input_norm : eagle->fc_norm[i];
+        gather_aux(pass, aux, width, i * n, n, b->gathered);
+        if (!weight.size) return b->gathered;
+        sx_op_rms_norm(pass->ops, pass->tape, pass->rows,
+                       &(sx_norm_args){.x = sx_whole(b->gathered),
+                                       .x_stride = width,
+                                       .weight = weight,
+                                       .n = n,
+                                       .eps = eagle->eps,
+                                       .out = sx_whole(b->gathered_normed),
+                                       .out_stride = width,
+                                       .out_offset = i * n});
     }
     return b->gathered_normed;
 }
