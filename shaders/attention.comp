@@ -19,8 +19,9 @@
 layout(local_size_x = LANES) in;
 
 #define PARTS 8 // squared: SPLIT
-shared float weights[ROWS * SPLIT]; // the scores first
-shared float parts[ROWS * PARTS];
+const uint PARTS_BEGIN = ROWS * SPLIT;
+// The scores first; from PARTS_BEGIN on what each PARTS of them, or of the weights, come to.
+shared float weights[ROWS * (SPLIT + PARTS)];
 
 #if WIDE
 // A load brings 8 components of a key, or 4 of a query.
@@ -81,8 +82,8 @@ float dot_with_key(uint query, uint key)
 }
 #endif
 
-// Largest of a row's scores, or sum of its weights, in two steps: PARTS invocations for each row combine as many
-// neighbours, then every invocation their results. All are combined, also the positions that the row does not see.
+// The largest of PARTS neighbours, and their sum: of a row's scores or weights in two steps, the first by PARTS invocations
+// for each row, the second by every one. All positions of the split take part, also those that the row does not see.
 float largest_of(uint from)
 {
     float maximum = weights[from];
@@ -92,29 +93,11 @@ float largest_of(uint from)
     return maximum;
 }
 
-float largest_part(uint m)
-{
-    float maximum = parts[m * PARTS];
-    for (uint k = 1u; k < PARTS; ++k) {
-        maximum = max(maximum, parts[m * PARTS + k]);
-    }
-    return maximum;
-}
-
 float sum_of(uint from)
 {
     precise float total = weights[from];
     for (uint k = 1u; k < PARTS; ++k) {
         total += weights[from + k];
-    }
-    return total;
-}
-
-float sum_of_parts(uint m)
-{
-    precise float total = parts[m * PARTS];
-    for (uint k = 1u; k < PARTS; ++k) {
-        total += parts[m * PARTS + k];
     }
     return total;
 }
@@ -156,20 +139,20 @@ void main()
     weights[m * SPLIT + lane] = score##m;
     EACH_ROW(KEEP)
     barrier();
-    if (lane < ROWS * PARTS) parts[lane] = largest_of(lane * PARTS);
+    if (lane < ROWS * PARTS) weights[PARTS_BEGIN + lane] = largest_of(lane * PARTS);
     barrier();
 #define WEIGHT(m) \
-    const float maximum##m = largest_part(m); \
+    const float maximum##m = largest_of(PARTS_BEGIN + m * PARTS); \
     weights[m * SPLIT + lane] = score##m > NEVER ? exp(score##m - maximum##m) : 0.0;
     EACH_ROW(WEIGHT)
     barrier();
-    if (lane < ROWS * PARTS) parts[lane] = sum_of(lane * PARTS);
+    if (lane < ROWS * PARTS) weights[PARTS_BEGIN + lane] = sum_of(lane * PARTS);
     barrier();
 #define TOTAL(m) \
     const uint to##m = partial_begin(row##m, head##m, split); \
     if (first + m < queries && lane == 0u && count != 0u) { \
         scratch.data[to##m + p.head_dim] = maximum##m; \
-        scratch.data[to##m + p.head_dim + 1u] = sum_of_parts(m); \
+        scratch.data[to##m + p.head_dim + 1u] = sum_of(PARTS_BEGIN + m * PARTS); \
     }
     EACH_ROW(TOTAL)
     for (uint word = lane; word < words && count != 0u; word += LANES) {
