@@ -191,7 +191,7 @@ void list_candidates(uint lane)
     const uint farthest = listed_distance(lane);
     for (uint first = lane * 4u; first < limit; first += LANES * 4u) {
         const uint flags = four_flags(first);
-        const vec4 x = four_logits(first);
+        const vec4 x = four_logits(from, first, limit);
         for (uint i = 0u; i < 4u; ++i) {
             list_candidate(first + i, flags, x[i], farthest);
         }

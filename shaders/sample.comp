@@ -35,6 +35,8 @@ layout(binding = 4, std430) readonly buffer Counts { uint counts[]; };
 layout(binding = 5, std430) writeonly buffer Samples { SxSample samples[]; };
 #endif
 
+#include "logits.glsl"
+
 uint from, limit, known_tokens, suppressed, banned;
 float highest; // of the adjusted values
 
@@ -70,19 +72,6 @@ float logit(uint token)
     return sane(logits[from + token]);
 }
 
-// Of four tokens, loaded together; those behind the last weigh nothing beside any logit.
-float logit_or_none(uint token)
-{
-    float x = -2e30;
-    if (token < limit) x = logit(token);
-    return x;
-}
-
-vec4 four_logits(uint first)
-{
-    return vec4(logit(first), logit_or_none(first + 1u), logit_or_none(first + 2u), logit_or_none(first + 3u));
-}
-
 #if GREEDY
 float adjusted(uint token, float x)
 {
@@ -103,7 +92,7 @@ float highest_logit, sum, moment;
 void add_logits(vec4 x)
 {
     const float before = highest_logit;
-    highest_logit = max(max(max(x.x, x.y), max(x.z, x.w)), before);
+    highest_logit = max(largest_of(x), before);
     const float shift = before - highest_logit;
     const vec4 difference = x - highest_logit;
     const vec4 weight = exp(difference);
@@ -129,7 +118,7 @@ void read_logits(uint lane)
     moment = 0.0;
     for (uint first = lane * 4u; first < limit; first += LANES * 4u) {
         const uint flags = four_flags(first);
-        const vec4 x = four_logits(first);
+        const vec4 x = four_logits(from, first, limit);
         add_logits(x);
         add_value(first, flags, x.x);
         add_value(first + 1u, flags, x.y);

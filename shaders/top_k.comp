@@ -24,6 +24,7 @@ layout(binding = 3, std430) readonly buffer Settings { SxSettings settings; };
 layout(binding = 4, std430) readonly buffer State { SxState state; };
 layout(binding = 5, std430) writeonly buffer Children { SxChildren children[]; };
 
+#include "logits.glsl"
 #include "noise.glsl"
 
 #define GROUPS 16 // the bound on what noise can lift needs as many distinct tokens as there can be children
@@ -47,16 +48,6 @@ uint target_id(uint token)
     return id;
 }
 
-// Logits of four tokens from `first` on; behind the last, less than any logit.
-vec4 four_logits(uint from, uint first)
-{
-    const uint last = p.vocabulary - 1u;
-    const uvec4 token = min(first + uvec4(0u, 1u, 2u, 3u), uvec4(last));
-    const vec4 x = vec4(sane(logits[from + token.x]), sane(logits[from + token.y]), sane(logits[from + token.z]),
-                        sane(logits[from + token.w]));
-    return mix(x, vec4(-2e30), greaterThan(first + uvec4(0u, 1u, 2u, 3u), uvec4(last)));
-}
-
 // Ordered score of a draft token, 0 where there is none or no noise could bring it among the children.
 uint score_key(uint token, float x, uint position)
 {
@@ -70,11 +61,6 @@ uint score_key(uint token, float x, uint position)
     return key;
 }
 
-float largest_of(vec4 x)
-{
-    return max(max(x.x, x.y), max(x.z, x.w));
-}
-
 // Whether the score of a token could be `key` or better; `x` is its logit, or the largest of several.
 bool could_reach(float x, uint key)
 {
@@ -85,7 +71,7 @@ void find_highest(uint lane, uint from)
 {
     float top = -1e30;
     for (uint first = lane * 4u; first < p.vocabulary; first += LANES * 4u) {
-        top = max(largest_of(four_logits(from, first)), top);
+        top = max(largest_of(four_logits(from, first, p.vocabulary)), top);
     }
     lane_max[lane] = lane * 4u < p.vocabulary ? top : -2e30;
     barrier();
@@ -130,7 +116,7 @@ void list_own(uint lane, uint rank, uint from, uint position)
     const uint begin = rank * p.branch;
     uint count = 0u;
     for (uint first = lane * 4u; first < p.vocabulary; first += LANES * 4u) {
-        const vec4 x = four_logits(from, first);
+        const vec4 x = four_logits(from, first, p.vocabulary);
         if (could_reach(largest_of(x), worst_key)) {
             for (uint i = 0u; i < 4u; ++i) {
                 const uint token = first + i, key = score_key(token, x[i], position);
@@ -179,7 +165,7 @@ void main()
     precise float sum = 0.0;
     uint best_key = 0u, best_id = SX_NONE;
     for (uint first = lane * 4u; first < p.vocabulary; first += LANES * 4u) {
-        const vec4 x = four_logits(from, first);
+        const vec4 x = four_logits(from, first, p.vocabulary);
         const vec4 weight = exp(max((x - highest) * inverse_temperature, vec4(-100.0)));
         sum += (weight.x + weight.y) + (weight.z + weight.w);
         if (could_reach(largest_of(x), best_key)) {
