@@ -56,6 +56,13 @@ static sx_gpu_binding make(bench *b, uint64_t words, uint32_t fill)
     return binding;
 }
 
+static sx_gpu_binding make_from(bench *b, const void *data, uint64_t size)
+{
+    const sx_gpu_binding binding = make(b, size / 4, 0);
+    require(b, sx_gpu_write(b->gpu, binding.buffer, 0, data, size, &b->error));
+    return binding;
+}
+
 static void drop(bench *b, sx_gpu_binding binding)
 {
     sx_gpu_buffer_destroy(b->gpu, binding.buffer);
@@ -227,8 +234,7 @@ static void bench_rows(bench *b, uint32_t rows, uint32_t hidden, uint32_t ffn)
         SxBatch batch = {.count = rows, .base = SX_DIRECT};
         for (uint32_t r = 0; r < SX_MAX_ROWS; r++)
             batch.position[r] = batch.slot[r] = positions[i] + r;
-        const sx_gpu_binding rows_of = make(b, sizeof batch / 4, 0);
-        require(b, sx_gpu_write(b->gpu, rows_of.buffer, 0, &batch, sizeof batch, &b->error));
+        const sx_gpu_binding rows_of = make_from(b, &batch, sizeof batch);
         bench_attention(b, rows, positions[i], rows_of);
         drop(b, rows_of);
     }
@@ -243,14 +249,11 @@ static void bench_sample(bench *b, const char *name, uint32_t rows, float temper
     const SxSettings settings = {
         .vocabulary = VOCABULARY, .temperature = temperature, .top_p = 0.95f, .top_k = 20, .repetition_penalty = 1};
     const SxBatch batch = {.count = rows, .base = SX_DIRECT};
-    // The flags of all tokens stand behind the settings: none.
-    const uint64_t words = sizeof settings / 4 + VOCABULARY / 4;
-    uint32_t *zeros = calloc(words, 4);
-    const sx_gpu_binding set = make(b, words, 0), rows_of = make(b, sizeof batch / 4, 0);
+    static char with_flags[sizeof settings + VOCABULARY]; // of the tokens, behind the settings: none
+    memcpy(with_flags, &settings, sizeof settings);
+    const sx_gpu_binding set = make_from(b, with_flags, sizeof with_flags);
+    const sx_gpu_binding rows_of = make_from(b, &batch, sizeof batch);
     const sx_gpu_binding samples = make(b, SX_MAX_ROWS * sizeof(SxSample) / 4, 0);
-    require(b, sx_gpu_write(b->gpu, set.buffer, 0, zeros, 4 * words, &b->error));
-    require(b, sx_gpu_write(b->gpu, set.buffer, 0, &settings, sizeof settings, &b->error));
-    require(b, sx_gpu_write(b->gpu, rows_of.buffer, 0, &batch, sizeof batch, &b->error));
     begin(b);
     for (int k = 0; k < REPEATS; k++)
         sx_op_sample(&b->ops, b->tape, rows,
@@ -262,7 +265,6 @@ static void bench_sample(bench *b, const char *name, uint32_t rows, float temper
                                        .samples = samples,
                                        .greedy = temperature == 0});
     report(b, name, rows);
-    free(zeros);
     drop(b, set);
     drop(b, rows_of);
     drop(b, samples);
@@ -272,10 +274,8 @@ static void bench_top_k(bench *b, uint32_t rows, uint32_t branch, sx_gpu_binding
 {
     const SxSettings settings = {.vocabulary = 32000};
     const SxState state = {0};
-    const sx_gpu_binding set = make(b, sizeof settings / 4, 0), now_of = make(b, sizeof state / 4, 0);
+    const sx_gpu_binding set = make_from(b, &settings, sizeof settings), now_of = make_from(b, &state, sizeof state);
     const sx_gpu_binding children = make(b, SX_MAX_ROWS * sizeof(SxChildren) / 4, 0);
-    require(b, sx_gpu_write(b->gpu, set.buffer, 0, &settings, sizeof settings, &b->error));
-    require(b, sx_gpu_write(b->gpu, now_of.buffer, 0, &state, sizeof state, &b->error));
     begin(b);
     for (int k = 0; k < REPEATS; k++)
         sx_op_top_k(&b->ops, b->tape, rows,
