@@ -20,12 +20,18 @@ static void print_log(void *user, const char *line)
     if (strncmp(line, "validation ", 11) == 0) exit(1);
 }
 
-sx_engine *test_open_bundled(const sx_engine_desc *desc)
+static sx_engine_desc watched(const sx_engine_desc *desc)
 {
     sx_engine_desc with_log = desc ? *desc : (sx_engine_desc){0};
     with_log.log = print_log;
     with_log.validation = test_number("SX_VALIDATION", 1) != 0;
     with_log.cache_dir = getenv("SX_TEST_CACHE");
+    return with_log;
+}
+
+sx_engine *test_open_bundled(const sx_engine_desc *desc)
+{
+    const sx_engine_desc with_log = watched(desc);
     sx_engine *engine = NULL;
     sx_error error = {0};
     if (sx_engine_create(&with_log, NULL, NULL, &engine, &error) != SX_OK) fail("loading", &error);
@@ -34,10 +40,10 @@ sx_engine *test_open_bundled(const sx_engine_desc *desc)
 
 sx_engine *test_open_as_gpu(void)
 {
+    const sx_engine_desc with_log = watched(NULL);
     sx_engine *engine = NULL;
     sx_error error = {0};
-    if (sx_engine_open(&(sx_engine_desc){.log = print_log, .validation = true}, &engine, &error) != SX_OK)
-        fail("loading", &error);
+    if (sx_engine_open(&with_log, &engine, &error) != SX_OK) fail("loading", &error);
     engine->ops.shuffle = false;
     engine->ops.tiled_from = 64;
     engine->prefill_limit = SX_MAX_PREFILL_ROWS;
